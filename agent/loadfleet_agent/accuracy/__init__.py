@@ -1,0 +1,1 @@
+"""Accuracy of the answers, exactly as MLPerf's evaluation computes it."""

@@ -1,0 +1,114 @@
+"""ROUGE exactly as MLPerf's ``language/llama3.1-8b/evaluation.py`` computes it.
+
+Steps of that script (mlcommons/inference at b66003e1): keep the first entry of each sample in
+the accuracy log; decode without special tokens; strip; one sentence a line
+(nltk.sent_tokenize) in prediction and reference; rouge-score with Porter stemmer; the plain
+mean of F1 times 100, rounded to 4 places; gen_len is the number of characters of the
+processed predictions, not of tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import nltk
+import numpy as np
+from rouge_score import rouge_scorer
+
+from ..contract.result import RougeScore
+from ..contract.status import FailureCode
+from ..failure import RunFailure
+from ..model.tokenizer import ModelTokenizer
+
+METRICS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+CHUNK = 64
+
+
+def read_accuracy_log(path: Path) -> dict[int, list[int]]:
+    """Sample index to token ids of LoadGen's mlperf_log_accuracy.json; the first entry counts.
+
+    Raises RunFailure (loadgen) if it is not a whole accuracy log.
+    """
+    answers: dict[int, list[int]] = {}
+    try:
+        for entry in json.loads(path.read_text(encoding="utf-8")):
+            data = np.frombuffer(bytes.fromhex(entry["data"]), dtype="<i4")
+            answers.setdefault(int(entry["qsl_idx"]), data.tolist())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFailure(FailureCode.LOADGEN, f"{path}: not an accuracy log: {error!r}") from error
+    return answers
+
+
+def score_answers(
+    answers: dict[int, list[int]],
+    references: Sequence[str],
+    tokenizer: ModelTokenizer,
+    nltk_data: Path,
+    progress: Callable[[int, int], None],
+) -> RougeScore:
+    """The score of all answers, on all cores. ``progress`` is called with done and total."""
+    indices = list(answers)
+    predictions = tokenizer.decode([answers[index] for index in indices])
+    pairs = [(text, references[index]) for index, text in zip(indices, predictions, strict=True)]
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    sums = np.zeros(len(METRICS))
+    characters = done = 0
+    workers = min(len(os.sched_getaffinity(0)), len(chunks))
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_use_data, initargs=(str(nltk_data),)
+    ) as pool:
+        # Summed in the order of the log, so that the same answers give the same digits.
+        for scores, length, count in pool.map(_score_chunk, chunks):
+            sums += np.sum(np.array(scores), axis=0)
+            characters += length
+            done += count
+            progress(done, len(pairs))
+    means = {
+        name: round(float(total) / len(pairs) * 100, 4)
+        for name, total in zip(METRICS, sums, strict=True)
+    }
+    return RougeScore(**means, gen_len=characters, gen_num=len(pairs))
+
+
+def accuracy_text(score: RougeScore) -> str:
+    """What MLPerf's evaluation prints and a submission keeps as accuracy.txt.
+
+    The rouge values are strings and the lengths plain integers, as the submission checker's
+    pattern wants them.
+    """
+    printed: dict[str, Any] = {name: f"{getattr(score, name)}" for name in METRICS}
+    printed |= {"gen_len": score.gen_len, "gen_num": score.gen_num}
+    return f"\nResults\n\n{printed}\n"
+
+
+def split_sentences(text: str) -> str:
+    """Stripped, one sentence a line."""
+    return "\n".join(nltk.sent_tokenize(text.strip()))
+
+
+def _use_data(folder: str) -> None:
+    nltk.data.path.insert(0, folder)
+
+
+@cache
+def _scorer() -> rouge_scorer.RougeScorer:
+    return rouge_scorer.RougeScorer(list(METRICS), use_stemmer=True)
+
+
+def _score_chunk(pairs: list[tuple[str, str]]) -> tuple[list[list[float]], int, int]:
+    """F1 of each pair, characters of the processed predictions, number of pairs."""
+    scorer = _scorer()
+    scores, characters = [], 0
+    for prediction, reference in pairs:
+        processed = split_sentences(prediction)
+        found = scorer.score(split_sentences(reference), processed)
+        scores.append([found[name].fmeasure for name in METRICS])
+        characters += len(processed)
+    return scores, characters, len(pairs)

@@ -1,0 +1,241 @@
+"""Reads LoadGen's own logs: mlperf_log_detail.txt and mlperf_log_summary.txt.
+
+The detail log holds one JSON object a line behind ``:::MLLOG``; its floating point values
+have six significant digits. The summary is text for people and prints throughputs with more
+digits, so throughputs are taken from it, and the two are checked against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from .base import Frozen
+from .benchmark import Seeds
+
+_MARK = ":::MLLOG "
+_PERCENTILE = re.compile(r"^result_(?:(first_token)_)?(\d+\.\d+)_percentile_latency_ns$")
+_TPOT_PERCENTILE = re.compile(r"^result_time_per_output_token_(\d+\.\d+)_percentile_ns$")
+_SUMMARY_LINE = re.compile(r"^\s*(?P<key>[^:]+?)\s*: (?P<value>.+?)\s*$")
+_MAX_LOG_BYTES = 64 * 1024 * 1024
+_SIX_DIGITS = 1.5e-5  # relative error of a value that was printed with six significant digits
+
+
+class LoadgenLogError(ValueError):
+    """A LoadGen log that is absent, cut off, or not a LoadGen log; the text says which file."""
+
+
+class LatencyNs(Frozen):
+    """LoadGen's statistics of one latency, in nanoseconds. Percentiles by name, "99.00"."""
+
+    minimum: int
+    mean: int
+    maximum: int
+    percentiles: dict[str, int]
+
+
+class LoadgenResult(Frozen):
+    """The numbers of one LoadGen run, as LoadGen logged them."""
+
+    loadgen_version: str
+    scenario: str
+    test_mode: str = Field(description="PerformanceOnly or AccuracyOnly")
+    sut_name: str
+    seeds: Seeds
+    use_token_latencies: bool
+    target_qps: float
+    min_duration_ms: int
+    performance_sample_count: int
+    sample_count: int = Field(description="samples issued in the whole run")
+    ttft_limit_ns: int | None
+    tpot_limit_ns: int | None
+    valid: bool | None = Field(description="LoadGen's 'Result is'; None in accuracy mode")
+    min_duration_met: bool | None
+    min_queries_met: bool | None
+    early_stopping_met: bool | None
+    performance_constraints_met: bool | None
+    samples_per_second: float | None
+    tokens_per_second: float | None
+    scheduled_samples_per_second: float | None
+    latency: LatencyNs | None
+    ttft: LatencyNs | None
+    tpot: LatencyNs | None
+    early_stopping_ttft: str
+    early_stopping_tpot: str
+    errors: tuple[str, ...] = Field(description="first 20 messages that LoadGen marked as error")
+    num_errors: int
+    num_warnings: int
+    ended: bool = Field(description="LoadGen wrote its last lines: the run was not broken off")
+
+
+def read_loadgen_logs(folder: Path) -> LoadgenResult:
+    """Parses the detail and summary logs of one run.
+
+    Raises LoadgenLogError if one is absent, malformed, or if the two contradict each other.
+    """
+    detail_path = folder / "mlperf_log_detail.txt"
+    summary_path = folder / "mlperf_log_summary.txt"
+    values, errors, warnings = _read_detail(detail_path)
+    summary = _read_summary(summary_path)
+    try:
+        return _interpret(values, errors, warnings, summary, detail_path)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, LoadgenLogError):
+            raise
+        raise LoadgenLogError(f"{detail_path}: not a whole LoadGen log: {error!r}") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_LOG_BYTES:
+            raise LoadgenLogError(f"{path}: larger than {_MAX_LOG_BYTES >> 20} MiB")
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise LoadgenLogError(f"{path}: {error.strerror}") from error
+
+
+def _read_detail(path: Path) -> tuple[dict[str, Any], list[str], int]:
+    """Last value of each key, the messages of errors, and the number of warnings."""
+    values: dict[str, Any] = {}
+    errors: list[str] = []
+    warnings = 0
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        if not line.startswith(_MARK):
+            continue
+        try:
+            entry = json.loads(line[len(_MARK) :], strict=False)
+            key, value, metadata = entry["key"], entry["value"], entry["metadata"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise LoadgenLogError(f"{path}:{number}: not a LoadGen line: {error!r}") from error
+        if metadata.get("is_error"):
+            errors.append(f"{key}: {value}"[:300])
+        elif metadata.get("is_warning"):
+            warnings += 1
+        values[key] = value
+    if not values:
+        raise LoadgenLogError(f"{path}: no LoadGen line in it")
+    return values, errors, warnings
+
+
+def _read_summary(path: Path) -> dict[str, str]:
+    """Key to value of every ``key : value`` line; the first one counts."""
+    found: dict[str, str] = {}
+    for line in _read_text(path).splitlines():
+        if match := _SUMMARY_LINE.match(line):
+            found.setdefault(match["key"].strip(), match["value"])
+    return found
+
+
+def _interpret(
+    values: dict[str, Any],
+    errors: list[str],
+    warnings: int,
+    summary: dict[str, str],
+    path: Path,
+) -> LoadgenResult:
+    scenario = str(values["effective_scenario"])
+    performance = values["effective_test_mode"] == "PerformanceOnly"
+    validity = values.get("result_validity")
+    throughput_keys = {
+        "Offline": ("result_samples_per_second", "Samples per second"),
+        "Server": ("result_completed_samples_per_sec", "Completed samples per second"),
+        "SingleStream": ("result_qps_with_loadgen_overhead", "QPS w/ loadgen overhead"),
+    }
+    token_keys = {
+        "Offline": ("result_tokens_per_second", "Tokens per second"),
+        "Server": ("result_completed_tokens_per_second", "Completed tokens per second"),
+        "SingleStream": ("result_token_throughput_with_loadgen_overhead", "TPS w/ loadgen overhead"),
+    }
+    if performance and validity is not None:
+        said = summary.get("Result is")
+        if said != validity:
+            raise LoadgenLogError(f"{path}: result_validity {validity}, but the summary says {said}")
+    return LoadgenResult(
+        loadgen_version=str(values["loadgen_version"]),
+        scenario=scenario,
+        test_mode=str(values["effective_test_mode"]),
+        sut_name=str(values["sut_name"]),
+        seeds=Seeds(
+            qsl=values["effective_qsl_rng_seed"],
+            sample_index=values["effective_sample_index_rng_seed"],
+            schedule=values["effective_schedule_rng_seed"],
+        ),
+        use_token_latencies=bool(values.get("requested_use_token_latencies", False)),
+        target_qps=float(values["effective_target_qps"]),
+        min_duration_ms=int(values["effective_min_duration_ms"]),
+        performance_sample_count=int(values["effective_performance_sample_count"]),
+        sample_count=int(values["generated_query_count"])
+        * int(values["generated_samples_per_query"]),
+        ttft_limit_ns=_optional_int(values.get("requested_server_ttft_latency")),
+        tpot_limit_ns=_optional_int(values.get("requested_server_tpot_latency")),
+        valid=None if validity is None else validity == "VALID",
+        min_duration_met=values.get("result_min_duration_met"),
+        min_queries_met=values.get("result_min_queries_met"),
+        early_stopping_met=values.get("early_stopping_met"),
+        performance_constraints_met=values.get("result_perf_constraints_met"),
+        samples_per_second=_throughput(values, summary, *throughput_keys[scenario], path),
+        tokens_per_second=_throughput(values, summary, *token_keys[scenario], path),
+        scheduled_samples_per_second=values.get("result_scheduled_samples_per_sec"),
+        latency=_latency(values, "result_{}_latency_ns", _percentiles(values, None)),
+        ttft=_latency(
+            values, "result_first_token_{}_latency_ns", _percentiles(values, "first_token")
+        ),
+        tpot=_latency(
+            values,
+            "result_time_to_output_token_{}",
+            {
+                match[1]: int(value)
+                for key, value in values.items()
+                if (match := _TPOT_PERCENTILE.match(key))
+            },
+        ),
+        early_stopping_ttft=str(values.get("early_stopping_ttft_result", "")).strip(),
+        early_stopping_tpot=str(values.get("early_stopping_tpot_result", "")).strip(),
+        errors=tuple(errors[:20]),
+        num_errors=max(int(values.get("num_errors", 0)), len(errors)),
+        num_warnings=warnings,
+        ended="power_end" in values and (not performance or "num_errors" in values),
+    )
+
+
+def _optional_int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _percentiles(values: dict[str, Any], kind: str | None) -> dict[str, int]:
+    return {
+        match[2]: int(value)
+        for key, value in values.items()
+        if (match := _PERCENTILE.match(key)) and match[1] == kind
+    }
+
+
+def _latency(values: dict[str, Any], key: str, percentiles: dict[str, int]) -> LatencyNs | None:
+    if not percentiles:
+        return None
+    return LatencyNs(
+        minimum=int(values[key.format("min")]),
+        mean=int(values[key.format("mean")]),
+        maximum=int(values[key.format("max")]),
+        percentiles=percentiles,
+    )
+
+
+def _throughput(
+    values: dict[str, Any], summary: dict[str, str], detail_key: str, summary_key: str, path: Path
+) -> float | None:
+    if (logged := values.get(detail_key)) is None:
+        return None
+    printed = summary.get(summary_key)
+    if printed is None:
+        raise LoadgenLogError(f"{path}: {detail_key} has no counterpart in the summary")
+    # The summary prints two decimals in some scenarios and six digits in others.
+    tolerance = max(abs(float(logged)) * _SIX_DIGITS, 0.00501)
+    if abs(float(printed) - float(logged)) > tolerance:
+        raise LoadgenLogError(f"{path}: {detail_key} is {logged}, the summary says {printed}")
+    # Whichever has more digits; for small values that is the detail log.
+    return float(printed) if abs(float(printed)) >= 10_000 else float(logged)

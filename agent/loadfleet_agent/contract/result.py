@@ -1,0 +1,150 @@
+"""What a host leaves behind: PhaseResult, HostResult and the Manifest over its files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Document, Frozen, Name, Sha256, UtcTime
+from .benchmark import Mode, Scenario
+from .gate import GateFinding
+from .loadgen_log import LoadgenResult
+from .status import Failure
+
+
+class Distribution(Frozen):
+    """Of one value over the samples of a phase."""
+
+    count: int = Field(ge=1)
+    minimum: float
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    maximum: float
+
+
+class PhaseResult(Document):
+    """phase.json: one LoadGen run. The numbers of ``loadgen`` are LoadGen's own; those of
+    the distributions are ours, measured from the moment LoadGen issued the query to us."""
+
+    name: str
+    scenario: Scenario
+    mode: Mode
+    plan_hash: Sha256
+    started_utc: UtcTime
+    ended_utc: UtcTime
+    target_qps: float
+    samples: int = Field(ge=0, description="samples answered")
+    input_tokens: Distribution
+    output_tokens: Distribution
+    latency_from_issue_ns: Distribution
+    ttft_from_issue_ns: Distribution | None = Field(description="None for Offline")
+    loadgen: LoadgenResult
+    gate: tuple[GateFinding, ...] = Field(description="rules that were broken; empty: valid")
+    files: dict[str, Sha256] = Field(description="files of the phase's folder, hashed as LoadGen ended")
+
+    @property
+    def valid(self) -> bool:
+        return not self.gate
+
+
+class RougeScore(Frozen):
+    """ROUGE F1 times 100, as MLPerf's evaluation prints it (mean, rounded to 4 places)."""
+
+    rouge1: float
+    rouge2: float
+    rougeL: float  # noqa: N815 - the metric's own name
+    rougeLsum: float  # noqa: N815
+    gen_len: int = Field(description="characters of all processed predictions")
+    gen_num: int = Field(description="samples")
+
+
+class Accuracy(Frozen):
+    """Accuracy of one scenario and what it means."""
+
+    scenario: Scenario
+    score: RougeScore
+    applicable: bool = Field(description="whether MLPerf's targets mean anything here")
+    reason: str = Field(description="why not applicable, or which target was missed, or ''")
+    passed: bool | None = Field(description="None where not applicable")
+
+
+class ModelFacts(Frozen):
+    """Which model was really loaded."""
+
+    name: str
+    path: str
+    config_sha256: Sha256
+    tokenizer_sha256: Sha256
+    weights_sha256: Sha256 | None = Field(
+        description="over the names and sizes of the weight files and their own hashes, where the "
+        "source gives them; None if too dear to read"
+    )
+    vocabulary: int
+    stop_token_ids: tuple[int, ...]
+
+
+class DatasetFacts(Frozen):
+    """Which samples were really used."""
+
+    source: str
+    label: Literal["mlperf-dataset", "synthetic"]
+    library_sha256: Sha256 = Field(description="over the token ids of every sample in order")
+    samples: int
+    input_tokens: Distribution
+    origin: str = Field(description="file and its hash, or the generator and its seed")
+
+
+class EngineFacts(Frozen):
+    """What the engine says of itself once it has started."""
+
+    kind: str
+    version: str
+    start_s: float = Field(ge=0)
+    settings: dict[str, str | int | float | bool | None] = Field(
+        description="as resolved by the engine"
+    )
+
+
+class HostResult(Document):
+    """result.json: written when all else is. Present, complete and valid is success."""
+
+    run_id: Name
+    host: Name
+    plan_hash: Sha256
+    outcome: Literal["complete", "failed", "stopped"]
+    failure: Failure | None
+    labels: tuple[str, ...]
+    started_utc: UtcTime
+    ended_utc: UtcTime
+    attempts: int = Field(ge=1)
+    model: ModelFacts | None
+    dataset: DatasetFacts | None
+    engine: EngineFacts | None
+    phases: tuple[PhaseResult, ...]
+    accuracy: tuple[Accuracy, ...]
+    changed_facts: tuple[str, ...] = Field(description="host facts that changed during the run")
+    warnings: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Complete, every phase through the gate, no accuracy below its target."""
+        return (
+            self.outcome == "complete"
+            and all(phase.valid for phase in self.phases)
+            and not any(item.passed is False for item in self.accuracy)
+        )
+
+
+class FileEntry(Frozen):
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Manifest(Document):
+    """manifest.json: every other file of the run folder; written last of all."""
+
+    run_id: Name
+    files: dict[str, FileEntry] = Field(description="path relative to the run folder")

@@ -1,0 +1,134 @@
+"""HostSettings: what a user sets for a host, and how a RunPlan is resolved from it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from .base import Frozen
+from .benchmark import Mode, Scenario
+from .plan import (
+    DatasetSource,
+    InactivityLimits,
+    ModelSource,
+    OfficialLength,
+    RunPlan,
+    ScenarioPlan,
+    ShortLength,
+)
+from .profile import EngineSettings, Generation, ProfileError, describe_errors, load_profile
+
+
+class HostSettings(Frozen):
+    """The settings of a run on one host; in an inventory each has the prefix ``loadfleet_``."""
+
+    profile: str = Field(
+        default="a30-bf16", description="name of a shipped profile, or path of a profile file"
+    )
+    engine: dict[str, Any] = Field(
+        default={}, description="engine settings that replace the profile's, key by key"
+    )
+    generation: dict[str, Any] = Field(
+        default={}, description="generation settings that replace the profile's, key by key"
+    )
+    environment: dict[str, str] = Field(
+        default={}, description="environment variables of the engine, added to the profile's"
+    )
+    model: ModelSource = Field(description="source: path, hub or tiny, with its keys")
+    dataset: DatasetSource = Field(description="source: file or synthetic, with its keys")
+    length: Literal["official"] | ShortLength = Field(
+        default="official",
+        description="official, or samples and server_queries of an explicit short run",
+    )
+    scenarios: tuple[Scenario, ...] = Field(
+        default=(Scenario.OFFLINE, Scenario.SERVER), min_length=1
+    )
+    modes: tuple[Mode, ...] = Field(default=(Mode.PERFORMANCE, Mode.ACCURACY), min_length=1)
+    offline_target_qps: float = Field(
+        default=10.0, gt=0, description="expected Offline samples per second (sets the length)"
+    )
+    server_target_qps: float = Field(
+        default=4.0, gt=0, description="Server queries per second that LoadGen sends"
+    )
+    inactivity: InactivityLimits = Field(
+        default=InactivityLimits(), description="seconds without progress that end a phase"
+    )
+
+
+class SettingsError(ValueError):
+    """A setting is wrong. ``key`` is the setting's name without prefix, or ''."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.message = message
+
+
+def suggest(key: str, known: list[str]) -> str:
+    """'; did you mean ...?' for a misspelt key, or ''."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def parse_settings(values: dict[str, Any]) -> HostSettings:
+    """Settings from plain values (of YAML or flags).
+
+    Raises SettingsError with the offending key.
+    """
+    known = list(HostSettings.model_fields)
+    for key in values:
+        if key not in known:
+            raise SettingsError(key, f"no such setting{suggest(key, known)}")
+    try:
+        return HostSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(str(first["loc"][0]), describe_errors(error)) from error
+
+
+def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
+    """The plan that these settings and their profile mean, every default filled in.
+
+    Raises SettingsError if the profile is wrong or an override has an unknown key.
+    """
+    try:
+        profile = load_profile(settings.profile)
+    except ProfileError as error:
+        raise SettingsError("profile", str(error)) from error
+    overridden: dict[str, Any] = {}
+    for key, model in (("engine", EngineSettings), ("generation", Generation)):
+        given: dict[str, Any] = getattr(settings, key)
+        base = getattr(profile, key).model_dump()
+        for name in given:
+            if name not in base:
+                raise SettingsError(key, f"no such key {name!r}{suggest(name, list(base))}")
+        try:
+            overridden[key] = model.model_validate(base | given)
+        except ValidationError as error:
+            raise SettingsError(key, describe_errors(error)) from error
+    rates = {
+        Scenario.OFFLINE: settings.offline_target_qps,
+        Scenario.SERVER: settings.server_target_qps,
+    }
+    try:
+        return RunPlan(
+            run_id=run_id,
+            host=host,
+            profile=settings.profile,
+            runtime=profile.runtime,
+            engine=overridden["engine"],
+            generation=overridden["generation"],
+            environment=profile.environment | settings.environment,
+            model=settings.model,
+            dataset=settings.dataset,
+            length=OfficialLength() if settings.length == "official" else settings.length,
+            scenarios=tuple(
+                ScenarioPlan(scenario=item, modes=settings.modes, target_qps=rates[item])
+                for item in settings.scenarios
+            ),
+            inactivity=settings.inactivity,
+        )
+    except ValidationError as error:
+        raise SettingsError("", describe_errors(error)) from error

@@ -1,0 +1,128 @@
+"""What a running agent tells: Status (replaced as it moves) and Event (appended)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from .base import Document, Frozen, Name, Sha256, UtcTime
+
+
+class State(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def ended(self) -> bool:
+        return self is not State.RUNNING
+
+
+class FailureCode(StrEnum):
+    """Why a run failed. Each has a hint in ``HINTS``."""
+
+    BAD_PLAN = "bad-plan"
+    BUSY = "busy"
+    MODEL_MISSING = "model-missing"
+    DATASET_MISSING = "dataset-missing"
+    DATASET_INVALID = "dataset-invalid"
+    PROMPT_TOO_LONG = "prompt-too-long"
+    PUNKT_MISSING = "punkt-missing"
+    NO_SPACE = "no-space"
+    PACKAGE_MISSING = "package-missing"
+    OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
+    DRIVER_TOO_OLD = "driver-too-old"
+    ENGINE_START = "engine-start"
+    ENGINE_DIED = "engine-died"
+    LOADGEN = "loadgen"
+    STALLED = "stalled"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    INTERNAL = "internal"
+
+
+HINTS: dict[FailureCode, str] = {
+    FailureCode.BAD_PLAN: "correct the setting that is named and start again",
+    FailureCode.BUSY: "wait for it, or stop it with: loadfleet-agent stop",
+    FailureCode.MODEL_MISSING: "put the model there, or change the model setting",
+    FailureCode.DATASET_MISSING: "put the file there, or change the dataset setting",
+    FailureCode.DATASET_INVALID: "use MLPerf's cnn_eval.json, made with this model's tokenizer",
+    FailureCode.PROMPT_TOO_LONG: "raise engine.max_model_len; prompts are never truncated",
+    FailureCode.PUNKT_MISSING: "deploy the agent from its wheelhouse, which carries the data, or "
+    "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",
+    FailureCode.NO_SPACE: "free space on the disk that is named and start again: "
+    "finished phases are kept",
+    FailureCode.PACKAGE_MISSING: "install the agent with its extras: run and cpu or cuda",
+    FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
+    "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
+    FailureCode.DRIVER_TOO_OLD: "install NVIDIA driver 580 or newer",
+    FailureCode.ENGINE_START: "read engine.log in the run folder",
+    FailureCode.ENGINE_DIED: "read engine.log in the run folder; start again to go on "
+    "after the finished phases",
+    FailureCode.LOADGEN: "read mlperf_log_detail.txt of the phase",
+    FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.STOPPED: "start the same run again to go on after the finished phases",
+    FailureCode.INTERRUPTED: "start the same run again to go on after the finished phases",
+    FailureCode.INTERNAL: "this is a fault of loadfleet-agent: please report it with agent.log",
+}
+
+
+class Failure(Frozen):
+    """Why something did not succeed, and what to do about it."""
+
+    code: FailureCode
+    phase: str = Field(description="phase in which it happened, or ''")
+    message: str
+    hint: str
+
+
+def make_failure(code: FailureCode, phase: str, message: str) -> Failure:
+    """A failure with the hint that belongs to its code."""
+    return Failure(code=code, phase=phase, message=message, hint=HINTS[code])
+
+
+class Status(Document):
+    """status.json: replaced atomically at every change and at least every 5 s."""
+
+    run_id: Name
+    plan_hash: Sha256
+    seq: int = Field(ge=0, description="grows with every write: the heartbeat")
+    state: State
+    phase: str
+    phase_index: int = Field(ge=0, description="0-based")
+    phase_count: int = Field(ge=1)
+    done: int = Field(ge=0, description="samples or steps finished in this phase")
+    total: int = Field(ge=0, description="0: not known")
+    unit: str = Field(description="what done and total count, e.g. samples")
+    rate_per_s: float = Field(ge=0, description="done per second, over the last 30 s")
+    tokens_per_s: float = Field(ge=0, description="output tokens per second, the last 30 s")
+    eta_s: float | None = Field(default=None, ge=0, description="to the end of this phase")
+    message: str
+    attempt: int = Field(ge=1, description="how often this run was started")
+    started_utc: UtcTime
+    updated_utc: UtcTime
+    last_progress_utc: UtcTime
+    pid: int
+    systemd_unit: str | None
+    boot_id: str
+    shutdown: bool = Field(default=False, description="the host itself is going down")
+    failure: Failure | None = None
+
+
+class Level(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Event(Document):
+    """One line of events.jsonl."""
+
+    at_utc: UtcTime
+    level: Level
+    phase: str
+    code: str = Field(description="short and stable, e.g. phase-started; a FailureCode for errors")
+    message: str
+    hint: str = ""

@@ -1,0 +1,1 @@
+"""The samples of a run: where they come from, tokenised once and hashed."""

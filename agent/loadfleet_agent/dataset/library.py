@@ -1,0 +1,147 @@
+"""SampleLibrary: the prompts as token ids and the references, from any source, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..contract.base import digest
+from ..contract.plan import DatasetFile, RunPlan, SyntheticDataset
+from ..contract.result import DatasetFacts, ModelFacts
+from ..contract.status import FailureCode
+from ..failure import RunFailure
+from ..model.tokenizer import ModelTokenizer
+from ..statistics import distribution
+from . import file_source, synthetic
+
+
+@dataclass(frozen=True)
+class SampleLibrary:
+    """Samples in the order of their index; index i is LoadGen's sample i."""
+
+    prompts: list[list[int]]
+    references: list[str]
+    facts: DatasetFacts
+
+
+def build_library(plan: RunPlan, model: ModelFacts, folder: Path) -> SampleLibrary:
+    """The samples of a plan; tokenised once for a model, then read from ``folder``.
+
+    Raises RunFailure if the source is absent or wrong, or if a prompt and its answer would not
+    fit into the engine's context: nothing is ever truncated.
+    """
+    room = plan.engine.max_model_len - plan.generation.max_tokens
+    key = digest(
+        {
+            "dataset": plan.dataset.model_dump(mode="json"),
+            "identity": _source_identity(plan.dataset),
+            "tokenizer": model.tokenizer_sha256,
+            "samples": plan.length.samples,
+            "room": room if isinstance(plan.dataset, SyntheticDataset) else None,
+        }
+    )
+    path = folder / f"{key[:24]}.parquet"
+    library = _read(path)
+    if library is None:
+        tokenizer = ModelTokenizer(Path(model.path))
+        if isinstance(plan.dataset, DatasetFile):
+            prompts, references, origin = file_source.read_samples(
+                plan.dataset, plan.length.samples, tokenizer
+            )
+        else:
+            prompts, references, origin = synthetic.make_samples(
+                plan.length.samples, plan.dataset.seed, room, tokenizer
+            )
+        library = SampleLibrary(prompts, references, _facts(plan, prompts, origin))
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, library)
+    _require_fit(library, room, model.vocabulary)
+    return library
+
+
+def _source_identity(source: DatasetFile | SyntheticDataset) -> str:
+    """What changes when the source's content does, without reading it whole."""
+    if isinstance(source, SyntheticDataset):
+        return "generator-1"
+    try:
+        stat = Path(source.path).expanduser().stat()
+    except OSError as error:
+        raise RunFailure(
+            FailureCode.DATASET_MISSING, f"{source.path}: {error.strerror}"
+        ) from error
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _facts(plan: RunPlan, prompts: Sequence[Sequence[int]], origin: str) -> DatasetFacts:
+    return DatasetFacts(
+        source=plan.dataset.source,
+        label="mlperf-dataset" if plan.dataset.source == "file" else "synthetic",
+        library_sha256=library_sha256(prompts),
+        samples=len(prompts),
+        input_tokens=distribution([len(prompt) for prompt in prompts]),
+        origin=origin,
+    )
+
+
+def library_sha256(prompts: Sequence[Sequence[int]]) -> str:
+    """SHA-256 over each sample's length and token ids (little-endian 32 bit), in order."""
+    total = hashlib.sha256()
+    for prompt in prompts:
+        total.update(len(prompt).to_bytes(4, "little"))
+        total.update(np.asarray(prompt, dtype="<u4").tobytes())
+    return total.hexdigest()
+
+
+def _require_fit(library: SampleLibrary, room: int, vocabulary: int) -> None:
+    long = [index for index, prompt in enumerate(library.prompts) if len(prompt) > room]
+    if long:
+        longest = max(len(library.prompts[index]) for index in long)
+        raise RunFailure(
+            FailureCode.PROMPT_TOO_LONG,
+            f"{len(long)} of {len(library.prompts)} prompts have more than {room} tokens "
+            f"(the longest {longest}), the first is sample {long[0]}",
+        )
+    highest = max(max(prompt, default=0) for prompt in library.prompts)
+    if highest >= vocabulary:
+        raise RunFailure(
+            FailureCode.DATASET_INVALID,
+            f"token id {highest} is outside the model's vocabulary of {vocabulary}: "
+            "the dataset was tokenised for another model",
+        )
+
+
+def _write(path: Path, library: SampleLibrary) -> None:
+    table = pa.table(
+        {
+            "prompt": pa.array(library.prompts, type=pa.list_(pa.uint32())),
+            "reference": pa.array(library.references, type=pa.string()),
+        }
+    ).replace_schema_metadata({"loadfleet": library.facts.model_dump_json()})
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def _read(path: Path) -> SampleLibrary | None:
+    """The stored library, or None if there is none or its content is not what it says."""
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path)
+        facts = DatasetFacts.model_validate(
+            json.loads((table.schema.metadata or {})[b"loadfleet"])
+        )
+        prompts = table["prompt"].to_pylist()
+        references = table["reference"].to_pylist()
+    except (pa.ArrowInvalid, KeyError, ValueError):
+        return None
+    if library_sha256(prompts) != facts.library_sha256 or len(references) != len(prompts):
+        return None
+    return SampleLibrary(prompts, references, facts)

@@ -1,0 +1,40 @@
+"""The protocol that every engine follows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from ..contract.result import EngineFacts
+from ..contract.status import FailureCode
+
+
+class EngineStartError(RuntimeError):
+    """The engine did not start; ``code`` says why as far as it could be told."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class EngineDied(RuntimeError):
+    """The engine is gone; no answer will come any more."""
+
+
+class Engine(Protocol):
+    """Generates token ids for prompts of token ids. All calls from one event loop."""
+
+    async def start(self) -> EngineFacts:
+        """Loads the model. Raises EngineStartError."""
+
+    def generate(
+        self, request_id: str, prompt: Sequence[int], *, stream: bool
+    ) -> AsyncIterator[Sequence[int]]:
+        """The answer's token ids, greedily decoded.
+
+        With ``stream`` as they come, else once and whole. A stop token that ends the answer is
+        part of it. Raises EngineDied.
+        """
+
+    async def stop(self) -> None:
+        """Frees the device. Safe to call twice, and after a failed start."""

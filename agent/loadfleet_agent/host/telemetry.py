@@ -1,0 +1,112 @@
+"""Samples GPU and host sensors once a second into telemetry.jsonl while a run is on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..contract.base import utc_now
+
+INTERVAL_S = 1.0
+
+
+class Telemetry:
+    """A thread that appends one JSON line a second; stop() ends it and closes the file."""
+
+    def __init__(self, path: Path, interval_s: float = INTERVAL_S) -> None:
+        self._path = path
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        read_gpus, close = _gpu_reader()
+        psutil.cpu_percent()  # the first call only sets the starting point
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                while not self._stop.wait(self._interval_s):
+                    stream.write(json.dumps(_sample(read_gpus), separators=(",", ":")) + "\n")
+                    stream.flush()
+        except OSError:
+            # A full disk ends the run through the phase that writes results; sensors must not.
+            return
+        finally:
+            close()
+
+
+def _sample(read_gpus: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
+    memory = psutil.virtual_memory()
+    return {
+        "at_utc": utc_now().isoformat(),
+        "cpu_percent": psutil.cpu_percent(),
+        "memory_used_mib": (memory.total - memory.available) >> 20,
+        "gpus": read_gpus(),
+    }
+
+
+def _gpu_reader() -> tuple[Callable[[], list[dict[str, Any]]], Callable[[], None]]:
+    """A function that reads all GPUs, and one that lets NVML go."""
+
+    def nothing() -> None:
+        return None
+
+    try:
+        import pynvml
+    except ImportError:
+        return list, nothing
+    try:
+        pynvml.nvmlInit()
+        devices = [
+            pynvml.nvmlDeviceGetHandleByIndex(index)
+            for index in range(pynvml.nvmlDeviceGetCount())
+        ]
+    except pynvml.NVMLError:
+        return list, nothing
+    return lambda: [_read_gpu(pynvml, device) for device in devices], pynvml.nvmlShutdown
+
+
+def _read_gpu(nvml: Any, device: Any) -> dict[str, Any]:
+    def ask(name: str, *arguments: object) -> Any:
+        try:
+            return getattr(nvml, name)(device, *arguments)
+        except nvml.NVMLError:
+            return None
+
+    power, memory = ask("nvmlDeviceGetPowerUsage"), ask("nvmlDeviceGetMemoryInfo")
+    load = ask("nvmlDeviceGetUtilizationRates")
+    corrected = ask(
+        "nvmlDeviceGetTotalEccErrors",
+        nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED,
+        nvml.NVML_VOLATILE_ECC,
+    )
+    uncorrected = ask(
+        "nvmlDeviceGetTotalEccErrors",
+        nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+        nvml.NVML_VOLATILE_ECC,
+    )
+    return {
+        "power_w": None if power is None else power / 1000,
+        "energy_mj": ask("nvmlDeviceGetTotalEnergyConsumption"),
+        "temperature_c": ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
+        "sm_clock_mhz": ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
+        "memory_clock_mhz": ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
+        "throttle_reasons": ask("nvmlDeviceGetCurrentClocksThrottleReasons"),
+        "memory_used_mib": None if memory is None else memory.used >> 20,
+        "utilization_percent": None if load is None else load.gpu,
+        "pcie_generation": ask("nvmlDeviceGetCurrPcieLinkGeneration"),
+        "pcie_width": ask("nvmlDeviceGetCurrPcieLinkWidth"),
+        "ecc_corrected": corrected,
+        "ecc_uncorrected": uncorrected,
+    }

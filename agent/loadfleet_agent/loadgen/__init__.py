@@ -1,0 +1,1 @@
+"""The seam to MLPerf LoadGen: its settings, the system under test, one run of it."""

@@ -1,0 +1,95 @@
+"""Finds the model of a plan on this host, or makes it, and says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from ..contract.base import digest
+from ..contract.plan import HubModel, ModelSource, TinyModel
+from ..contract.result import ModelFacts
+from ..contract.run_folder import file_sha256
+from ..contract.status import FailureCode
+from ..failure import RunFailure
+from .tiny_llama import make_tiny_llama
+
+WEIGHT_SUFFIXES = (".safetensors",)
+HASH_WEIGHTS_UP_TO_BYTES = 2 << 30
+"""Larger weights are known by their files' names and sizes; reading 15 GiB takes minutes."""
+
+
+def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
+    """Folder and display name of the model.
+
+    Raises RunFailure (model-missing) if it is not on this host.
+    """
+    if isinstance(source, TinyModel):
+        folder = home / "cache" / "models" / f"tiny-llama-seed{source.seed}"
+        if not (folder / "model.safetensors").is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_tiny_llama(folder, source.seed)
+        return folder, f"tiny-llama (random weights, seed {source.seed})"
+    if isinstance(source, HubModel):
+        return _hub_snapshot(source), source.repo
+    folder = Path(source.path).expanduser()
+    _require_model_folder(folder)
+    return folder, folder.name
+
+
+def model_facts(folder: Path, name: str) -> ModelFacts:
+    """What identifies the model: hashes of its configuration, tokenizer and weights.
+
+    Raises RunFailure (model-missing) if a file of it is absent or unreadable.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        generation_path = folder / "generation_config.json"
+        generation = (
+            json.loads(generation_path.read_text("utf-8")) if generation_path.is_file() else {}
+        )
+        stop = generation.get("eos_token_id", config.get("eos_token_id"))
+        stop_ids = tuple(stop) if isinstance(stop, list) else (stop,)
+        weights = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES)
+        sizes = {path.name: path.stat().st_size for path in weights}
+        whole = sum(sizes.values()) <= HASH_WEIGHTS_UP_TO_BYTES
+        identity = {path.name: file_sha256(path) for path in weights} if whole else None
+        return ModelFacts(
+            name=name,
+            path=str(folder),
+            config_sha256=file_sha256(folder / "config.json"),
+            tokenizer_sha256=file_sha256(folder / "tokenizer.json"),
+            weights_sha256=digest(identity) if identity else None,
+            vocabulary=int(config["vocab_size"]),
+            stop_token_ids=stop_ids,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFailure(
+            FailureCode.MODEL_MISSING, f"{folder}: not a whole model folder: {error!r}"
+        ) from error
+
+
+def _hub_snapshot(source: HubModel) -> Path:
+    hub = Path(
+        os.environ.get("HF_HUB_CACHE")
+        or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
+    )
+    repository = hub / f"models--{source.repo.replace('/', '--')}"
+    reference = repository / "refs" / source.revision
+    commit = reference.read_text("utf-8").strip() if reference.is_file() else source.revision
+    folder = repository / "snapshots" / commit
+    if not folder.is_dir():
+        raise RunFailure(
+            FailureCode.MODEL_MISSING,
+            f"{source.repo} at {source.revision} is not in the Hugging Face cache {hub}",
+        )
+    _require_model_folder(folder)
+    return folder
+
+
+def _require_model_folder(folder: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise RunFailure(FailureCode.MODEL_MISSING, f"{folder / name}: no such file")
+    if not any(path.suffix in WEIGHT_SUFFIXES for path in folder.iterdir()):
+        raise RunFailure(FailureCode.MODEL_MISSING, f"{folder}: no .safetensors weights in it")

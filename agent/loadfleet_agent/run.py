@@ -1,0 +1,363 @@
+"""A run from its plan to its manifest: the phases in order, each checkpointed.
+
+The run watches, the worker works: see ``worker``. Whatever happens, the host is left with a
+status that says how it ended, and with no process of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from pydantic import ValidationError
+
+from .accuracy.judge import judge_accuracy
+from .accuracy.punkt import install_punkt
+from .contract.base import utc_now
+from .contract.benchmark import Mode, Scenario
+from .contract.host import HostFacts
+from .contract.plan import RunPlan, phase_name
+from .contract.result import (
+    Accuracy,
+    EngineFacts,
+    FileEntry,
+    HostResult,
+    Manifest,
+    ModelFacts,
+    PhaseResult,
+)
+from .contract.run_folder import (
+    ACCURACY_LOG,
+    ACCURACY_TEXT,
+    ENGINE_FACTS,
+    HOST_FACTS,
+    MANIFEST,
+    NOT_IN_MANIFEST,
+    PHASE_RESULT,
+    PHASES,
+    RESULT,
+    TELEMETRY,
+    file_sha256,
+)
+from .contract.status import Failure, FailureCode, Level, State, Status, make_failure
+from .dataset.library import SampleLibrary, build_library
+from .engine_process import EngineProcess
+from .failure import RunFailure
+from .files import write_atomic, write_model
+from .host.facts import boot_id, changed_facts, host_facts
+from .host.telemetry import Telemetry
+from .model.resolve import model_facts, resolve_model
+from .model.tokenizer import ModelTokenizer
+from .run_state import RunState
+
+FIRST_PHASES = ("inspect", "prepare", "load", "warm-up")
+LAST_PHASES = ("score", "seal")
+
+
+def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]:
+    """Model, samples and NLTK data, ready on this host. Raises RunFailure."""
+    folder, name = resolve_model(plan.model, home)
+    facts = model_facts(folder, name)
+    library = build_library(plan, facts, home / "cache" / "datasets")
+    return facts, library, install_punkt(home / "cache")
+
+
+class Run:
+    """One attempt at a run. ``execute`` returns its result, which is also in result.json."""
+
+    def __init__(
+        self, plan: RunPlan, folder: Path, home: Path, attempt: int, unit: str | None
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._home = home
+        self._started = utc_now()
+        self._attempt = attempt
+        self._phase_names = (
+            *FIRST_PHASES,
+            *(phase_name(*phase) for phase in plan.phases),
+            *LAST_PHASES,
+        )
+        for name in (RESULT, MANIFEST):  # of an attempt that failed
+            (folder / name).unlink(missing_ok=True)
+        self._state = RunState(folder, self._first_status(unit), self._interrupt)
+        self._interruption: RunFailure | None = None
+        self._shutdown = False
+        self._facts: HostFacts | None = None
+        self._model: ModelFacts | None = None
+        self._library: SampleLibrary | None = None
+        self._nltk_data = Path()
+        self._engine_facts: EngineFacts | None = None
+        self._phases: dict[str, PhaseResult] = {}
+        self._accuracy: list[Accuracy] = []
+        self._warnings: list[str] = []
+
+    def execute(self) -> HostResult:
+        """All phases. Never raises for a reason that belongs into the result."""
+        telemetry = Telemetry(self._folder / TELEMETRY)
+        failure: Failure | None = None
+        with self._signals():
+            try:
+                telemetry.start()
+                self._work()
+            except RunFailure as error:
+                failure = make_failure(error.code, self._state.status.phase, error.message)
+            except OSError as error:
+                failure = self._failure_of_os(error)
+            except Exception as error:  # the host's verdict must say why, whatever it was
+                failure = make_failure(
+                    FailureCode.INTERNAL,
+                    self._state.status.phase,
+                    f"{type(error).__name__}: {error}",
+                )
+                traceback.print_exc()
+        telemetry.stop()
+        return self._finish(failure)
+
+    # The phases.
+
+    def _work(self) -> None:
+        limits = self._plan.inactivity
+        self._enter("inspect", limits.prepare_s)
+        self._facts = host_facts()
+        write_model(self._folder / HOST_FACTS, self._facts)
+        self._enter("prepare", limits.prepare_s)
+        self._model, self._library, self._nltk_data = prepare(self._plan, self._home)
+        self._restore_phases()
+        missing = [phase for phase in self._plan.phases if phase_name(*phase) not in self._phases]
+        if missing:
+            self._run_phases(missing)
+        self._enter("score", limits.score_s, unit="samples")
+        self._score()
+        self._enter("seal", limits.prepare_s)
+
+    def _run_phases(self, missing: list[tuple[Scenario, Mode]]) -> None:
+        assert self._model is not None
+        limits = self._plan.inactivity
+        self._enter("load", limits.load_s)
+        engine = EngineProcess(self._plan, self._folder, self._home)
+        in_order = False
+        try:
+            engine.send("load", model=self._model.model_dump(mode="json"))
+            self._engine_facts = EngineFacts.model_validate(engine.receive()["engine"])
+            write_model(self._folder / ENGINE_FACTS, self._engine_facts)
+            self._enter("warm-up", limits.load_s)
+            engine.send("warm-up")
+            engine.receive()
+            for scenario, mode in missing:
+                self._enter(phase_name(scenario, mode), limits.generate_s, unit="samples")
+                engine.send("phase", scenario=scenario, mode=mode)
+                self._follow(engine)
+                self._adopt_phase(phase_name(scenario, mode))
+            in_order = True
+        finally:
+            with self._uninterrupted():
+                engine.close(abort=not in_order)
+
+    def _follow(self, engine: EngineProcess) -> None:
+        """Passes progress on until the phase is done."""
+        while (message := engine.receive())["type"] != "phase-done":
+            if message["type"] == "progress":
+                self._state.progress(message["done"], message["total"], tokens=message["tokens"])
+
+    def _adopt_phase(self, name: str) -> None:
+        path = self._folder / PHASES / name / PHASE_RESULT
+        result = PhaseResult.model_validate_json(path.read_bytes())
+        self._phases[name] = result
+        speed = result.loadgen.tokens_per_second
+        said = f"{speed:,.1f} tokens/s" if speed else f"{result.samples} samples"
+        self._state.event(Level.INFO, "phase-finished", f"{name} finished: {said}")
+        for finding in result.gate:
+            self._warn(f"gate-{finding.rule}", f"{name} is not valid: {finding}")
+
+    def _restore_phases(self) -> None:
+        """Keeps the phases of an earlier attempt that are finished, whole and valid."""
+        for phase in self._plan.phases:
+            folder = self._folder / PHASES / phase_name(*phase)
+            if (result := _read_phase(folder, self._plan.plan_hash)) is not None:
+                self._phases[result.name] = result
+                self._state.event(
+                    Level.INFO, "phase-kept", f"{result.name} is finished already and kept"
+                )
+        if self._phases:
+            earlier = self._folder / ENGINE_FACTS
+            with contextlib.suppress(OSError, ValidationError):
+                self._engine_facts = EngineFacts.model_validate_json(earlier.read_bytes())
+
+    def _score(self) -> None:
+        # rouge-score and nltk are heavy and needed here alone.
+        from .accuracy.rouge import accuracy_text, read_accuracy_log, score_answers
+
+        assert self._model is not None and self._library is not None
+        tokenizer = ModelTokenizer(Path(self._model.path))
+        for scenario, mode in self._plan.phases:
+            if mode is not Mode.ACCURACY:
+                continue
+            folder = self._folder / PHASES / phase_name(scenario, mode)
+            score = score_answers(
+                read_accuracy_log(folder / ACCURACY_LOG),
+                self._library.references,
+                tokenizer,
+                self._nltk_data,
+                self._state.progress,
+            )
+            write_atomic(folder / ACCURACY_TEXT, accuracy_text(score))
+            judged = judge_accuracy(self._plan, scenario, score)
+            self._accuracy.append(judged)
+            if judged.passed is False:
+                self._warn("accuracy", f"{scenario.value} accuracy: {judged.reason}")
+
+    # The end.
+
+    def _finish(self, failure: Failure | None) -> HostResult:
+        if failure is not None:
+            self._state.event(Level.ERROR, failure.code, failure.message, failure.hint)
+        stopped = failure is not None and failure.code is FailureCode.STOPPED
+        changed = () if self._facts is None else changed_facts(self._facts, host_facts())
+        for change in changed:
+            self._warn("host-changed", f"the host changed during the run: {change}")
+        result = HostResult(
+            run_id=self._plan.run_id,
+            host=self._plan.host,
+            plan_hash=self._plan.plan_hash,
+            outcome="complete" if failure is None else "stopped" if stopped else "failed",
+            failure=failure,
+            labels=self._plan.labels,
+            started_utc=self._started,
+            ended_utc=utc_now(),
+            attempts=self._attempt,
+            model=self._model,
+            dataset=self._library.facts if self._library else None,
+            engine=self._engine_facts,
+            phases=tuple(self._phases[n] for n in self._phase_names if n in self._phases),
+            accuracy=tuple(self._accuracy),
+            changed_facts=changed,
+            warnings=tuple(self._warnings),
+        )
+        write_model(self._folder / RESULT, result)
+        write_model(self._folder / MANIFEST, make_manifest(self._folder, self._plan.run_id))
+        states = {"complete": State.DONE, "failed": State.FAILED, "stopped": State.STOPPED}
+        message = failure.message if failure else "" if result.valid else "finished, not valid"
+        self._state.end(
+            states[result.outcome], failure=failure, message=message, shutdown=self._shutdown
+        )
+        return result
+
+    def _failure_of_os(self, error: OSError) -> Failure:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code = FailureCode.NO_SPACE if full else FailureCode.INTERNAL
+        where = error.filename or self._folder
+        return make_failure(code, self._state.status.phase, f"{where}: {error.strerror}")
+
+    # Status.
+
+    def _enter(self, name: str, limit_s: float, unit: str = "steps") -> None:
+        self._state.phase(name, self._phase_names.index(name), limit_s=limit_s, unit=unit)
+
+    def _warn(self, code: str, message: str) -> None:
+        self._warnings.append(message)
+        self._state.event(Level.WARNING, code, message)
+
+    def _first_status(self, unit: str | None) -> Status:
+        return Status(
+            run_id=self._plan.run_id,
+            plan_hash=self._plan.plan_hash,
+            seq=0,
+            state=State.RUNNING,
+            phase=FIRST_PHASES[0],
+            phase_index=0,
+            phase_count=len(self._phase_names),
+            done=0,
+            total=0,
+            unit="steps",
+            rate_per_s=0.0,
+            tokens_per_s=0.0,
+            message="",
+            attempt=self._attempt,
+            started_utc=self._started,
+            updated_utc=self._started,
+            last_progress_utc=self._started,
+            pid=os.getpid(),
+            systemd_unit=unit,
+            boot_id=boot_id(),
+        )
+
+    # Interruption: a signal from outside, or the watchdog. Both arrive in the main thread.
+
+    def _interrupt(self, reason: str) -> None:
+        """Called by the heartbeat when a phase has stalled."""
+        self._interruption = RunFailure(FailureCode.STALLED, reason)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGUSR1:
+            self._shutdown = _host_is_shutting_down()
+            self._interruption = RunFailure(
+                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}"
+            )
+        if self._interruption is not None:
+            raise self._interruption
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+        before = {kind: signal.signal(kind, self._on_signal) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind in before:
+                signal.signal(kind, signal.SIG_IGN)
+
+    @contextlib.contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        """A stop that arrives while the engine is being ended changes nothing any more."""
+        kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+        before = {kind: signal.signal(kind, signal.SIG_IGN) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+
+def make_manifest(folder: Path, run_id: str) -> Manifest:
+    """Size and hash of every file of a run folder, but for those that may still change."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in NOT_IN_MANIFEST and not path.name.endswith(".tmp"):
+            files[name] = FileEntry(size_bytes=path.stat().st_size, sha256=file_sha256(path))
+    return Manifest(run_id=run_id, files=files)
+
+
+def _read_phase(folder: Path, plan_hash: str) -> PhaseResult | None:
+    """The phase's result if it is of this plan, valid, and its files are as it left them."""
+    try:
+        result = PhaseResult.model_validate_json((folder / PHASE_RESULT).read_bytes())
+        whole = all(file_sha256(folder / name) == digest for name, digest in result.files.items())
+    except (OSError, ValidationError):
+        return None
+    return result if whole and result.valid and result.plan_hash == plan_hash else None
+
+
+def _host_is_shutting_down() -> bool:
+    """Whether systemd is taking the host down, of which a SIGTERM to us is a part."""
+    try:
+        done = subprocess.run(
+            ["systemctl", "is-system-running"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == "stopping"
+

@@ -1,0 +1,209 @@
+"""The process that owns the engine and LoadGen for all phases of a run.
+
+It is apart from the run itself, which watches it: a crash in native code, an engine that hangs
+or a kernel that kills for memory then ends this process and not the one that writes the
+result. Started by ``run``; talks over a Channel; ends when the other side does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from .channel import Channel, Message
+from .contract.benchmark import Mode, Scenario
+from .contract.plan import RunPlan, phase_name
+from .contract.result import ModelFacts
+from .contract.run_folder import PHASES
+from .contract.status import FailureCode
+from .dataset.library import SampleLibrary, build_library
+from .engine import Engine, EngineDied, EngineStartError, make_engine
+from .failure import RunFailure
+from .loadgen.run import prepare_phase, run_phase
+from .loadgen.settings import expected_samples
+from .loadgen.sut import SystemUnderTest
+
+PROGRESS_S = 1.0
+STOP_ENGINE_S = 30.0
+WARM_UP_SAMPLES = 16
+
+
+class Worker:
+    """Carries out the commands load, warm-up, phase and quit, one after the other."""
+
+    def __init__(self, channel: Channel, plan: RunPlan, run_folder: Path, home: Path) -> None:
+        self._channel = channel
+        self._plan = plan
+        self._run_folder = run_folder
+        self._home = home
+        self._loop = asyncio.new_event_loop()
+        self._engine: Engine | None = None
+        self._library: SampleLibrary | None = None
+        self._commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._sut: SystemUnderTest | None = None
+        self._total = 0
+
+    def serve(self) -> None:
+        """Runs until 'quit' or a failure."""
+        threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
+        threading.Thread(target=self._report_progress, name="progress", daemon=True).start()
+        try:
+            while (command := self._commands.get())["type"] != "quit":
+                self._carry_out(command)
+        except RunFailure as error:
+            self._channel.send("failed", code=error.code, message=error.message)
+        except Exception as error:  # anything else is a fault of ours: tell it, with its trace
+            traceback.print_exc()
+            self._channel.send(
+                "failed", code=FailureCode.INTERNAL, message=f"{type(error).__name__}: {error}"
+            )
+        finally:
+            self._stop_engine()
+
+    def _carry_out(self, command: Message) -> None:
+        match command["type"]:
+            case "load":
+                self._load(ModelFacts.model_validate(command["model"]))
+            case "warm-up":
+                self._warm_up()
+                self._channel.send("warmed-up")
+            case "phase":
+                self._run_phase(Scenario(command["scenario"]), Mode(command["mode"]))
+
+    def _load(self, model: ModelFacts) -> None:
+        self._library = build_library(self._plan, model, self._home / "cache" / "datasets")
+        try:
+            self._engine = make_engine(self._plan, model)
+            facts = self._on_loop(self._engine.start())
+        except ImportError as error:
+            raise RunFailure(
+                FailureCode.PACKAGE_MISSING,
+                f"the {self._plan.runtime} build of the engine is not installed: {error}",
+            ) from error
+        except EngineStartError as error:
+            raise RunFailure(error.code, str(error)) from error
+        self._channel.send("loaded", engine=facts.model_dump(mode="json"))
+
+    def _on_loop(self, coroutine):  # type: ignore[no-untyped-def]
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _warm_up(self) -> None:
+        """Some samples in both forms of output, so that kernels and memory are ready."""
+        engine, library = self._ready()
+
+        async def one(name: str, prompt: list[int], stream: bool) -> None:
+            async for _ in engine.generate(name, prompt, stream=stream):
+                pass
+
+        async def several() -> None:
+            prompts = library.prompts[:WARM_UP_SAMPLES]
+            for stream in (False, True):
+                await asyncio.gather(
+                    *(one(f"warm-up-{stream}-{i}", p, stream) for i, p in enumerate(prompts))
+                )
+
+        try:
+            self._on_loop(several())
+        except EngineDied as error:
+            raise RunFailure(FailureCode.ENGINE_DIED, str(error)) from error
+
+    def _run_phase(self, scenario: Scenario, mode: Mode) -> None:
+        engine, library = self._ready()
+        folder = self._run_folder / PHASES / phase_name(scenario, mode)
+        phase = prepare_phase(self._plan, scenario, mode, folder)
+        self._total = expected_samples(phase.fields, scenario, mode, len(library.prompts))
+        # LoadGen looks for an audit.config in the working directory.
+        os.chdir(folder)
+        try:
+            result = run_phase(
+                self._plan, phase, library, engine, self._loop, self._watch_progress
+            )
+        finally:
+            self._sut = None
+            os.chdir("/")
+        self._channel.send("phase-done", name=result.name)
+
+    def _watch_progress(self, sut: SystemUnderTest) -> None:
+        self._sut = sut
+
+    def _ready(self) -> tuple[Engine, SampleLibrary]:
+        if self._engine is None or self._library is None:
+            raise RuntimeError("no engine is loaded")
+        return self._engine, self._library
+
+    def _report_progress(self) -> None:
+        told = (-1, -1)
+        while True:
+            threading.Event().wait(PROGRESS_S)
+            sut = self._sut
+            if sut is None:
+                continue
+            now = (len(sut.records), sut.output_tokens)
+            if now != told:
+                told = now
+                total = max(self._total, sut.issued)
+                try:
+                    self._channel.send("progress", done=now[0], tokens=now[1], total=total)
+                except OSError:
+                    return
+            if sut.failed.is_set():
+                self._report_failed_sut(sut)
+                return
+
+    def _report_failed_sut(self, sut: SystemUnderTest) -> None:
+        """Offline ends by itself now; a Server run would go on to the end of its schedule, and
+        there is no call that ends it, so the failure is told here."""
+        if isinstance(sut.failure, EngineDied):
+            message = str(sut.failure)
+            self._channel.send("failed", code=FailureCode.ENGINE_DIED, message=message)
+        elif not isinstance(sut.failure, RunFailure):
+            message = f"{type(sut.failure).__name__}: {sut.failure}"
+            self._channel.send("failed", code=FailureCode.INTERNAL, message=message)
+
+    def _listen(self) -> None:
+        while (command := self._channel.receive()) is not None:
+            if command["type"] != "abort":
+                self._commands.put(command)
+                continue
+            sut = self._sut
+            if sut is not None:
+                sut.abort(RunFailure(FailureCode.STOPPED, "stopped"))
+            self._commands.put({"type": "quit"})
+        # The run is gone, whatever ended it: nothing of ours may stay on the device.
+        os.killpg(0, signal.SIGKILL)
+
+    def _stop_engine(self) -> None:
+        if self._engine is None:
+            return
+        future = asyncio.run_coroutine_threadsafe(self._engine.stop(), self._loop)
+        try:
+            future.result(timeout=STOP_ENGINE_S)
+        except TimeoutError:
+            print("the engine did not stop in time; its processes will be killed", flush=True)
+
+
+def main() -> None:
+    """usage: python -m loadfleet_agent.worker CHANNEL_FD RUN_FOLDER HOME"""
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides, and tells us
+    descriptor, run_folder, home = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    plan = RunPlan.model_validate_json((run_folder / "plan.json").read_bytes())
+    channel = Channel(socket.socket(fileno=descriptor))
+    Worker(channel, plan, run_folder, home).serve()
+    channel.send("bye")
+    sys.stdout.flush()
+    # Native threads of engine and LoadGen must not keep or crash the interpreter's exit.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
