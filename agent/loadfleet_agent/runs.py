@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from .contract.base import digest, utc_now
-from .contract.plan import RunPlan
+from .contract.plan import RunPlan, differing_keys
 from .contract.result import HostResult
 from .contract.run_folder import AGENT_LOG, MANIFEST, PLAN, RESULT, STATUS
 from .contract.status import FailureCode, State, Status
@@ -246,24 +245,6 @@ def tail(folder: Path, lines: int = 3) -> str:
     except OSError:
         return "no agent.log"
     return " | ".join(text.strip().splitlines()[-lines:])
-
-
-def differing_keys(one: RunPlan, other: RunPlan) -> list[str]:
-    """Names of the plan's keys whose values differ, dotted."""
-
-    def flatten(value: object, prefix: str) -> dict[str, str]:
-        if isinstance(value, dict):
-            found: dict[str, str] = {}
-            for key, item in value.items():
-                found |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
-            return found
-        return {prefix: json.dumps(value)}
-
-    left, right = (
-        flatten(plan.model_dump(mode="json", exclude={"run_id", "host"}), "")
-        for plan in (one, other)
-    )
-    return sorted(key for key in left | right if left.get(key) != right.get(key))
 
 
 def _busy(runs: Runs, who: dict[str, str]) -> RunFailure:

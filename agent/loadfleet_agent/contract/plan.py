@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -173,3 +174,21 @@ class RunPlan(Document):
 def phase_name(scenario: Scenario, mode: Mode) -> str:
     """Name of a LoadGen phase and of its folder, e.g. ``offline-performance``."""
     return f"{scenario.value.lower()}-{mode.value}"
+
+
+def differing_keys(one: RunPlan, other: RunPlan) -> list[str]:
+    """Names of the plan's keys whose values differ, dotted."""
+
+    def flatten(value: object, prefix: str) -> dict[str, str]:
+        if isinstance(value, dict):
+            found: dict[str, str] = {}
+            for key, item in value.items():
+                found |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
+            return found
+        return {prefix: json.dumps(value)}
+
+    left, right = (
+        flatten(plan.model_dump(mode="json", exclude={"run_id", "host"}), "")
+        for plan in (one, other)
+    )
+    return sorted(key for key in left | right if left.get(key) != right.get(key))

@@ -1,0 +1,60 @@
+# The two commands of the README: make run, make test.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint lock schemas clean
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+TEST_VENV := .venv-test
+UV = $(VENV)/bin/uv
+# Ansible takes its settings from ansible.cfg here and not from the user's home.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+help: ## show this text
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## make the controller's environment in .venv
+
+$(VENV)/.ready: locks/controller.txt agent/pyproject.toml aggregator/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "loadfleet needs Python 3.11 or newer; give one with make PYTHON=...")'
+	@command -v uv >/dev/null || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet --user uv 2>/dev/null || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	@uv=$$(command -v uv || ls .venv-uv/bin/uv 2>/dev/null || echo "$(PYTHON) -m uv"); \
+	$$uv venv --quiet --allow-existing --python $(PYTHON) $(VENV); \
+	$$uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r locks/controller.txt; \
+	$$uv pip install --quiet --python $(VENV)/bin/python --no-deps -e agent -e aggregator
+	@touch $@
+
+run: setup ## run the benchmark on the inventory as shipped: two demo hosts on this machine
+	ansible-playbook run_benchmark.yml -i inventory/
+
+test: $(TEST_VENV)/.ready lint ## run the whole test suite
+	$(TEST_VENV)/bin/pytest $(PYTEST_ARGS)
+
+# Controller, agent with the CPU build of vLLM, and the tools, in one environment.
+$(TEST_VENV)/.ready: $(VENV)/.ready locks/tools.txt locks/agent-cpu.txt
+	@wheels=$$(loadfleet wheelhouse --runtime cpu); \
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TEST_VENV); \
+	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --offline --no-index --find-links "$$wheels" --no-deps -r "$$wheels/requirements.txt"; \
+	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --require-hashes -r locks/controller.txt -r locks/tools.txt; \
+	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --no-deps -e agent -e aggregator
+	@touch $@
+
+lint: $(TEST_VENV)/.ready ## check style, types, imports, playbooks
+	$(TEST_VENV)/bin/ruff check --quiet .
+	$(TEST_VENV)/bin/ruff format --quiet --check .
+	$(TEST_VENV)/bin/mypy
+	$(TEST_VENV)/bin/lint-imports
+	$(TEST_VENV)/bin/yamllint --strict .
+	PATH="$(CURDIR)/$(TEST_VENV)/bin:$$PATH" $(TEST_VENV)/bin/ansible-lint --offline --strict
+
+schemas: $(VENV)/.ready ## write the JSON Schemas of the contract to docs/schemas
+	$(VENV)/bin/python -m loadfleet_agent.contract.export docs/schemas
+
+lock: $(VENV)/.ready ## lock all versions anew
+	$(PYTHON) locks/make_locks.py
+
+clean: ## remove environments, wheels and the demo's data; results/ stays
+	rm -rf $(VENV) $(TEST_VENV) .venv-uv .loadfleet

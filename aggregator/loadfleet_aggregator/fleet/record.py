@@ -1,0 +1,188 @@
+"""The record of a run on the controller, and which run a command goes on with.
+
+``results/<run_id>/run.json`` is written before a host is touched. A run is open until every
+selected host has finished (validly or not); an open run with the same plans is continued, so
+that the same command again, after whatever stopped it, picks up where it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from loadfleet_agent.contract.base import Document, Frozen, Name, Sha256, UtcTime
+from loadfleet_agent.contract.plan import RunPlan, differing_keys
+from pydantic import Field, ValidationError
+
+from .settings import InventoryError, PlannedHost
+
+RUN_RECORD = "run.json"
+PLANS = "plans"
+HOSTS = "hosts"
+CONTROLLER = "controller"
+LATEST = "latest"
+
+
+class HostRecord(Frozen):
+    """A host of the inventory as it was planned; plan_hash is None if it was not selected."""
+
+    plan_hash: Sha256 | None
+    home: str | None = None
+    finished: bool = Field(default=False, description="has a complete result, collected")
+
+
+class RunRecord(Document):
+    """run.json."""
+
+    run_id: Name
+    created_utc: UtcTime
+    closed: bool
+    hosts: dict[str, HostRecord]
+
+    @property
+    def selected(self) -> list[str]:
+        return [name for name, host in self.hosts.items() if host.plan_hash is not None]
+
+
+class ControllerNote(Document):
+    """controller/<host>.json: what the controller saw of a host that the host cannot tell."""
+
+    host: str
+    state: str = Field(description="collected, unreachable, failed or not-run")
+    step: str = Field(description="the step at which it failed, or ''")
+    message: str
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Raises InventoryError if the record is absent or unreadable."""
+    try:
+        return RunRecord.model_validate_json((folder / RUN_RECORD).read_bytes())
+    except OSError as error:
+        raise InventoryError(f"{folder / RUN_RECORD}: {error.strerror}") from error
+    except ValidationError as error:
+        raise InventoryError(f"{folder / RUN_RECORD}: not a run record of this version") from error
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    write_text_atomic(folder / RUN_RECORD, record.model_dump_json(indent=2) + "\n")
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def newest_run(results: Path) -> RunRecord | None:
+    """The record of the run that was created last, or None."""
+    records = []
+    for path in results.glob(f"*/{RUN_RECORD}"):
+        if not path.parent.is_symlink():
+            try:
+                records.append(read_record(path.parent))
+            except InventoryError:
+                continue
+    return max(records, key=lambda record: (record.created_utc, record.run_id), default=None)
+
+
+def choose_run_id(results: Path, asked: str | None, now: datetime) -> tuple[str, bool]:
+    """The run to work on, and whether it is an open one that is continued.
+
+    Without ``asked`` that is the newest run if it is still open, else a new one.
+    """
+    if asked is not None:
+        return asked, (results / asked / RUN_RECORD).is_file()
+    newest = newest_run(results)
+    if newest is not None and not newest.closed:
+        return newest.run_id, True
+    name = f"{now:%Y%m%dT%H%M%SZ}-llama3-1-8b"
+    suffix = 2
+    while (results / name).exists():
+        name = f"{now:%Y%m%dT%H%M%SZ}-llama3-1-8b-{suffix}"
+        suffix += 1
+    return name, False
+
+
+def open_run(
+    results: Path,
+    run_id: str,
+    planned: list[PlannedHost],
+    inventory: list[str],
+    now: datetime,
+    *,
+    asked: bool,
+) -> RunRecord:
+    """Writes (or extends) the record and the plans of a run; returns the record.
+
+    Raises InventoryError if the run exists with another plan for one of these hosts.
+    """
+    folder = results / run_id
+    hosts = {name: HostRecord(plan_hash=None) for name in inventory}
+    created = now
+    if (folder / RUN_RECORD).is_file():
+        earlier = read_record(folder)
+        created = earlier.created_utc
+        hosts |= earlier.hosts
+        _require_same_plans(folder, earlier, planned, asked=asked)
+    for host in planned:
+        before = hosts.get(host.name)
+        hosts[host.name] = HostRecord(
+            plan_hash=host.plan.plan_hash,
+            home=host.fleet.home,
+            finished=before.finished if before else False,
+        )
+    record = RunRecord(run_id=run_id, created_utc=created, closed=False, hosts=hosts)
+    (folder / PLANS).mkdir(parents=True, exist_ok=True)
+    for host in planned:
+        path = folder / PLANS / f"{host.name}.json"
+        write_text_atomic(path, host.plan.model_dump_json(indent=2) + "\n")
+    write_record(folder, record)
+    return record
+
+
+def _require_same_plans(
+    folder: Path, earlier: RunRecord, planned: list[PlannedHost], *, asked: bool
+) -> None:
+    for host in planned:
+        before = earlier.hosts.get(host.name)
+        if before is None or before.plan_hash in (None, host.plan.plan_hash):
+            continue
+        differing = _differing_keys(folder / PLANS / f"{host.name}.json", host.plan)
+        raise InventoryError(
+            f"run {earlier.run_id} is {'closed' if earlier.closed else 'not finished'} and was "
+            f"planned otherwise for host {host.name} (differs in {differing}): "
+            + (
+                "give another loadfleet_run_id"
+                if asked
+                else "go on with it under its settings, or start anew with "
+                "-e loadfleet_run_id=<a new id>"
+            )
+        )
+
+
+def _differing_keys(path: Path, plan: RunPlan) -> str:
+    try:
+        before = RunPlan.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return "its whole plan"
+    return ", ".join(differing_keys(before, plan))
+
+
+@contextmanager
+def only_one_controller(results: Path) -> Iterator[None]:
+    """Keeps two commands from opening a run at the same instant."""
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / ".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,145 @@
+"""The settings of an inventory: every ``loadfleet_*`` variable, checked before a host is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadfleet_agent.contract.base import Frozen, Name
+from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.profile import describe_errors
+from loadfleet_agent.contract.settings import (
+    HostSettings,
+    SettingsError,
+    parse_settings,
+    resolve_plan,
+    suggest,
+)
+from pydantic import Field, ValidationError
+
+PREFIX = "loadfleet_"
+
+
+class FleetSettings(Frozen):
+    """Settings of how a run is carried out; none of them changes a result."""
+
+    hosts: str = Field(default="all", description="pattern of the hosts that take part")
+    run_id: Name | None = Field(
+        default=None, description="id of a new run, or of one to go on with; default: made"
+    )
+    home: str = Field(
+        default="/var/lib/loadfleet",
+        pattern="^/",
+        description="the agent's data folder on the host: runs, caches, its environment",
+    )
+    python: str | None = Field(
+        default=None,
+        description="Python (3.11 or newer) of the agent on the host; default: Ansible's there",
+    )
+    results_dir: str = Field(
+        default="results", description="folder on the controller, relative to the project"
+    )
+    reports_dir: str = Field(
+        default="reports", description="folder on the controller with the newest report"
+    )
+    wheelhouse_store: str = Field(
+        default=".loadfleet/wheelhouses", description="folder on the controller for wheelhouses"
+    )
+    dataset_from_controller: bool = Field(
+        default=False, description="dataset.path is on the controller; copy it to the hosts"
+    )
+    collect_accuracy_logs: bool = Field(
+        default=False, description="fetch mlperf_log_accuracy.json too (15 MB a host and scenario)"
+    )
+    poll_s: float = Field(default=3.0, gt=0, description="seconds between looks at a host")
+    print_s: float = Field(default=10.0, ge=0, description="at most one line a host in so long")
+    lost_s: float = Field(
+        default=900.0, gt=0, description="give up a host that gave no news for so long"
+    )
+
+
+KNOWN_KEYS = tuple(FleetSettings.model_fields) + tuple(HostSettings.model_fields)
+
+
+class InventoryError(ValueError):
+    """One or more settings are wrong; the text has a line for each: where, key, what to do."""
+
+
+@dataclass(frozen=True)
+class PlannedHost:
+    """A host of the inventory whose settings are right."""
+
+    name: str
+    fleet: FleetSettings
+    plan: RunPlan
+
+
+Origin = Callable[[str, Any], str]
+"""Where a variable was set, from its name and value, as 'file:line'; '' if unknown."""
+
+
+def plan_hosts(
+    hosts: Mapping[str, Mapping[str, Any]], run_id: str, origin: Origin, project: Path
+) -> list[PlannedHost]:
+    """A plan for each host from its variables.
+
+    Raises InventoryError with every finding, the same one of many hosts told once.
+    """
+    planned: list[PlannedHost] = []
+    findings: dict[str, list[str]] = {}
+    for name, variables in hosts.items():
+        ours = {key: value for key, value in variables.items() if key.startswith(PREFIX)}
+        try:
+            planned.append(_plan_host(name, ours, run_id, project))
+        except SettingsError as error:
+            key = f"{PREFIX}{error.key}" if error.key else "the settings"
+            where = origin(key, ours[key]) if key in ours else ""
+            text = f"{where + ': ' if where else ''}{key}: {error.message}"
+            findings.setdefault(text, []).append(name)
+    if findings:
+        raise InventoryError(
+            "\n".join(f"{text} (host {_some(names)})" for text, names in findings.items())
+        )
+    return planned
+
+
+def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path) -> PlannedHost:
+    values = {key.removeprefix(PREFIX): value for key, value in variables.items()}
+    for key in values:
+        if key not in KNOWN_KEYS:
+            raise SettingsError(key, f"no such setting{_suggest(key)}")
+    try:
+        fleet = FleetSettings.model_validate(
+            {key: value for key, value in values.items() if key in FleetSettings.model_fields}
+        )
+    except ValidationError as error:
+        raise SettingsError(str(error.errors()[0]["loc"][0]), describe_errors(error)) from error
+    settings = parse_settings(
+        {key: value for key, value in values.items() if key in HostSettings.model_fields}
+    )
+    if settings.profile.endswith((".yaml", ".yml")):
+        profile = str(_on_controller(settings.profile, project))
+        settings = settings.model_copy(update={"profile": profile})
+    if fleet.dataset_from_controller and settings.dataset.source == "file":
+        source = _on_controller(settings.dataset.path, project)
+        if not source.is_file():
+            raise SettingsError("dataset", f"path: no such file on the controller: {source}")
+        moved = f"{fleet.home}/datasets/{source.name}"
+        dataset = settings.dataset.model_copy(update={"path": moved})
+        settings = settings.model_copy(update={"dataset": dataset})
+    return PlannedHost(name, fleet, resolve_plan(settings, run_id=run_id, host=name))
+
+
+def _on_controller(path: str, project: Path) -> Path:
+    return (project / Path(path).expanduser()).resolve()
+
+
+def _suggest(key: str) -> str:
+    text = suggest(key, list(KNOWN_KEYS))
+    return text.replace("did you mean ", f"did you mean {PREFIX}") if text else ""
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

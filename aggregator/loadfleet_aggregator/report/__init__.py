@@ -1,0 +1,1 @@
+"""The report: a model built from collected folders, and its renderings."""

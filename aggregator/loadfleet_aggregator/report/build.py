@@ -1,0 +1,408 @@
+"""Builds the report from a run's folder on the controller. Same folder, same report."""
+
+from __future__ import annotations
+
+import string
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadfleet_agent.contract.benchmark import SERVER_LIMITS, Mode, Scenario, round_of_seeds
+from loadfleet_agent.contract.host import HostFacts
+from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.result import PhaseResult
+from loadfleet_agent.contract.run_folder import DETAIL_LOG
+from pydantic import ValidationError
+
+from ..bundle import Bundle, read_bundle
+from ..fleet.record import (
+    CONTROLLER,
+    HOSTS,
+    PLANS,
+    ControllerNote,
+    HostRecord,
+    RunRecord,
+    read_record,
+)
+from ..verdict import Verdict, VerdictKind, judge_host
+from .model import (
+    Coverage,
+    Difference,
+    FleetReport,
+    HostReport,
+    HostThroughput,
+    PhaseReport,
+    ScenarioReport,
+)
+
+DEFINITIONS = {
+    "tokens/s": "output tokens per second as LoadGen logged it: result_tokens_per_second "
+    "(Offline), result_completed_tokens_per_second (Server)",
+    "TTFT": "time to first token, from the moment at which LoadGen scheduled the query",
+    "TPOT": "time per output token after the first: (end - first token) / (tokens - 1)",
+    "aggregate capacity": "sum of the tokens/s of independent hosts, each under its own LoadGen; "
+    "never an MLPerf result, which needs one LoadGen in front of all hosts",
+    "of best": "tokens/s as a share of the fastest valid host with the same plan",
+    "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
+    "all samples, as MLPerf's evaluation script",
+    "gen_len": "characters of all answers; MLPerf's script counts characters, not tokens",
+    "ok": "complete, sealed, every LoadGen run through the gate, no accuracy below its target",
+    "not valid": "complete, but a rule of the gate or an accuracy target was missed",
+}
+IDENTITY_FACTS = frozenset({"hostname", "machine_id", "boot_id"})
+IDENTITY_GPU_FACTS = frozenset({"uuid", "pci_bus_id", "index"})
+
+
+def build_report(folder: Path) -> FleetReport:
+    """Reads run.json and every host's folder. Raises InventoryError if run.json is unusable."""
+    record = read_record(folder)
+    bundles = {name: _bundle(folder, record, name) for name in record.hosts}
+    verdicts = {
+        name: judge_host(host, _note(folder, name), bundles[name])
+        for name, host in record.hosts.items()
+    }
+    plans = {name: plan for name in record.hosts if (plan := _plan(folder, name)) is not None}
+    groups = _groups(record)
+    sharing = _sharing(bundles)
+    hosts = tuple(
+        _host_report(
+            name, verdicts[name], groups.get(name), bundles[name], plans.get(name), sharing[name]
+        )
+        for name in sorted(record.hosts)
+    )
+    labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
+    coverage = _coverage(record, verdicts)
+    ended = [phase.ended_utc for host in hosts for phase in host.phases]
+    scenarios = tuple(_scenarios(hosts))
+    shared = {
+        group: _shared_plan(next(plans[n] for n, g in sorted(groups.items()) if g == group))
+        for group in sorted(set(groups.values()))
+        if any(g == group and n in plans for n, g in groups.items())
+    }
+    return FleetReport(
+        run_id=record.run_id,
+        created_utc=record.created_utc,
+        ended_utc=max(ended, default=None),
+        headline=_headline(coverage, scenarios),
+        labels=labels,
+        statement=_statement(labels),
+        coverage=coverage,
+        hosts=hosts,
+        scenarios=scenarios,
+        differences=tuple(_differences(hosts, bundles, plans)),
+        plans=shared,
+        definitions=DEFINITIONS,
+    )
+
+
+# Reading.
+
+
+def _bundle(folder: Path, record: RunRecord, name: str) -> Bundle | None:
+    host = record.hosts[name]
+    path = folder / HOSTS / name
+    if host.plan_hash is None or not path.is_dir():
+        return None
+    return read_bundle(path, run_id=record.run_id, host=name, plan_hash=host.plan_hash)
+
+
+def _note(folder: Path, name: str) -> ControllerNote | None:
+    try:
+        return ControllerNote.model_validate_json(
+            (folder / CONTROLLER / f"{name}.json").read_bytes()
+        )
+    except (OSError, ValidationError):
+        return None
+
+
+def _plan(folder: Path, name: str) -> RunPlan | None:
+    try:
+        return RunPlan.model_validate_json((folder / PLANS / f"{name}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+# Comparing like with like.
+
+
+def _groups(record: RunRecord) -> dict[str, str]:
+    """Host to group letter; the hosts of a group have the same plan."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, host in record.hosts.items():
+        if host.plan_hash is not None:
+            members[host.plan_hash].append(name)
+    ordered = sorted(members.values(), key=lambda names: (-len(names), min(names)))
+    letters = (
+        string.ascii_uppercase[i] if i < 26 else f"A{i}"  # noqa: PLR2004
+        for i in range(len(ordered))
+    )
+    return {name: letter for letter, names in zip(letters, ordered, strict=True) for name in names}
+
+
+def _sharing(bundles: dict[str, Bundle | None]) -> dict[str, tuple[str, ...]]:
+    """Hosts that are one machine: the same machine id or the same GPU."""
+    marks: dict[str, set[str]] = defaultdict(set)
+    for name, bundle in bundles.items():
+        facts = bundle.facts if bundle else None
+        if facts is not None:
+            if facts.machine_id:
+                marks[f"machine {facts.machine_id}"].add(name)
+            for gpu in facts.gpus:
+                marks[f"gpu {gpu.uuid}"].add(name)
+    return {
+        name: tuple(sorted({n for names in marks.values() if name in names for n in names} - {name}))
+        for name in bundles
+    }
+
+
+def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
+    found: dict[tuple[str, Scenario], list[tuple[HostReport, PhaseReport]]] = defaultdict(list)
+    for host in hosts:
+        for phase in host.phases:
+            if phase.mode == Mode.PERFORMANCE and phase.tokens_per_second and host.group:
+                found[host.group, phase.scenario].append((host, phase))
+    return [
+        _scenario(group, scenario, entries)
+        for (group, scenario), entries in sorted(found.items(), key=lambda item: item[0])
+    ]
+
+
+def _scenario(
+    group: str, scenario: Scenario, entries: list[tuple[HostReport, PhaseReport]]
+) -> ScenarioReport:
+    valid = [
+        (host, phase)
+        for host, phase in entries
+        if phase.valid and host.verdict.kind is VerdictKind.OK
+    ]
+    best = max((phase.tokens_per_second or 0 for _, phase in valid or entries), default=0)
+    sharing = {host.name for host, _ in valid} & {
+        other for host, _ in valid for other in host.shares_machine_with
+    }
+    if sharing:
+        note = (
+            f"{', '.join(sorted(sharing))} share a machine and slow each other down: "
+            "no sum and no scaling is claimed"
+        )
+    elif len(valid) < 2:
+        note = "a single valid host: nothing to add up"
+    else:
+        note = (
+            f"aggregate capacity of {len(valid)} independent hosts, each under its own LoadGen; "
+            "not an MLPerf result"
+        )
+    add_up = bool(valid) and not sharing
+    return ScenarioReport(
+        group=group,
+        scenario=scenario,
+        hosts=tuple(
+            HostThroughput(
+                host=host.name,
+                valid=(host, phase) in valid,
+                tokens_per_second=phase.tokens_per_second or 0.0,
+                samples_per_second=phase.samples_per_second or 0.0,
+                of_best=round((phase.tokens_per_second or 0.0) / best, 4) if best else 0.0,
+            )
+            for host, phase in entries
+        ),
+        valid_hosts=len(valid),
+        aggregate_tokens_per_second=round(sum(p.tokens_per_second or 0 for _, p in valid), 4)
+        if add_up
+        else None,
+        aggregate_samples_per_second=round(sum(p.samples_per_second or 0 for _, p in valid), 4)
+        if add_up
+        else None,
+        note=note,
+    )
+
+
+# Parts.
+
+
+def _host_report(
+    name: str,
+    verdict: Verdict,
+    group: str | None,
+    bundle: Bundle | None,
+    plan: RunPlan | None,
+    sharing: tuple[str, ...],
+) -> HostReport:
+    result = bundle.result if bundle else None
+    facts = bundle.facts if bundle else None
+    whole = bundle is not None and not bundle.problems
+    return HostReport(
+        name=name,
+        verdict=verdict,
+        group=group,
+        attempts=result.attempts if result else bundle.status.attempt if bundle and bundle.status else 0,
+        labels=plan.labels if plan else (),
+        accelerator=_accelerator(facts),
+        facts=_printed_facts(facts),
+        shares_machine_with=sharing,
+        # Numbers of a folder that was changed are not shown at all.
+        phases=tuple(_phase_report(phase, bundle) for phase in result.phases)
+        if result and bundle and whole
+        else (),
+        accuracy=result.accuracy if result and whole else (),
+        model=result.model if result else None,
+        dataset=result.dataset if result else None,
+        engine=result.engine if result else None,
+        warnings=result.warnings if result else (),
+    )
+
+
+def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
+    logged = phase.loadgen
+    findings = bundle.gate.get(phase.name, phase.gate)
+    server = phase.scenario is Scenario.SERVER
+    return PhaseReport(
+        name=phase.name,
+        scenario=phase.scenario,
+        mode=phase.mode.value,
+        valid=not findings,
+        findings=tuple(str(finding) for finding in findings),
+        started_utc=phase.started_utc,
+        ended_utc=phase.ended_utc,
+        target_qps=phase.target_qps,
+        samples=phase.samples,
+        samples_per_second=logged.samples_per_second,
+        tokens_per_second=logged.tokens_per_second,
+        latency=logged.latency,
+        ttft=logged.ttft,
+        tpot=logged.tpot,
+        ttft_limit_ns=SERVER_LIMITS.ttft_ns if server else None,
+        tpot_limit_ns=SERVER_LIMITS.tpot_ns if server else None,
+        latency_from_issue_ns=phase.latency_from_issue_ns,
+        ttft_from_issue_ns=phase.ttft_from_issue_ns,
+        input_tokens=phase.input_tokens,
+        output_tokens=phase.output_tokens,
+        loadgen_version=logged.loadgen_version,
+        mlperf_round=round_of_seeds(logged.seeds),
+        log_sha256=phase.files.get(DETAIL_LOG, ""),
+    )
+
+
+def _accelerator(facts: HostFacts | None) -> str:
+    if facts is None:
+        return "unknown"
+    if not facts.gpus:
+        return f"no GPU ({facts.cpu_model}, {facts.cpu_threads} threads)"
+    names = sorted({gpu.name for gpu in facts.gpus})
+    return f"{len(facts.gpus)}x {' + '.join(names)}"
+
+
+def _printed_facts(facts: HostFacts | None) -> dict[str, str]:
+    """Facts as text, one level deep, GPUs by index."""
+    if facts is None:
+        return {}
+    printed: dict[str, str] = {}
+    for key, value in facts.lasting.items():
+        if key == "packages" and isinstance(value, dict):
+            printed |= {f"package {name}": str(version) for name, version in value.items()}
+        elif key == "gpus" and isinstance(value, list):
+            for gpu in value:
+                printed |= {
+                    f"gpu {gpu['index']} {name}": str(item)
+                    for name, item in gpu.items()
+                    if name != "index"
+                }
+        elif key != "schema_version":
+            printed[key] = "none" if value is None else str(value)
+    return printed
+
+
+def _differences(
+    hosts: Sequence[HostReport], bundles: dict[str, Bundle | None], plans: dict[str, RunPlan]
+) -> list[Difference]:
+    """Facts and settings that are not equal on all hosts that tell them."""
+    values: dict[str, dict[str, str]] = defaultdict(dict)
+    for host in hosts:
+        for key, value in host.facts.items():
+            last = key.rsplit(" ", 1)[-1]
+            if key not in IDENTITY_FACTS and last not in IDENTITY_GPU_FACTS:
+                values[f"host: {key}"][host.name] = value
+        for key, setting in (host.engine.settings if host.engine else {}).items():
+            values[f"engine: {key}"][host.name] = str(setting)
+        if host.model:
+            values["model: weights"][host.name] = (host.model.weights_sha256 or "not read")[:12]
+            values["model: config"][host.name] = host.model.config_sha256[:12]
+        if host.dataset:
+            values["dataset: samples"][host.name] = host.dataset.library_sha256[:12]
+    for name, plan in plans.items():
+        for key, value in _flat(_shared_plan(plan)).items():
+            values[f"plan: {key}"][name] = value
+    differences = []
+    for key in sorted(values):
+        by_value: dict[str, list[str]] = defaultdict(list)
+        for host_name in sorted(values[key]):
+            by_value[values[key][host_name]].append(host_name)
+        if len(by_value) > 1:
+            differences.append(
+                Difference(name=key, values={v: tuple(n) for v, n in sorted(by_value.items())})
+            )
+    return differences
+
+
+def _shared_plan(plan: RunPlan) -> dict[str, object]:
+    """The plan without what names one host or run."""
+    return plan.model_dump(mode="json", exclude={"run_id", "host", "schema_version"})
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        found: dict[str, str] = {}
+        for key, item in value.items():
+            found |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
+        return found
+    return {prefix: str(value)}
+
+
+def _coverage(record: RunRecord, verdicts: dict[str, Verdict]) -> Coverage:
+    counts = {kind.value: 0 for kind in VerdictKind}
+    for verdict in verdicts.values():
+        counts[verdict.kind.value] += 1
+    return Coverage(inventory=len(record.hosts), selected=len(record.selected), counts=counts)
+
+
+def _headline(coverage: Coverage, scenarios: Sequence[ScenarioReport]) -> str:
+    ok = coverage.counts[VerdictKind.OK.value]
+    text = f"{ok} of {coverage.selected} hosts ok"
+    for scenario in scenarios:
+        if scenario.aggregate_tokens_per_second is not None:
+            text += (
+                f"; {scenario.scenario.value} {scenario.aggregate_tokens_per_second:,.1f} tokens/s"
+                f" on {scenario.valid_hosts} host{'s' if scenario.valid_hosts != 1 else ''}"
+            )
+            if len({item.group for item in scenarios}) > 1:
+                text += f" of group {scenario.group}"
+    return text
+
+
+def _statement(labels: Sequence[str]) -> str:
+    if labels:
+        return (
+            "None of these numbers is an MLPerf result or comparable to one: "
+            + ", ".join(labels)
+            + "."
+        )
+    return (
+        "Runs of official length on MLPerf's dataset. Result not verified by MLCommons Association. "
+        "A sum over hosts is aggregate capacity, never an MLPerf result."
+    )
+
+
+def finished_hosts(report: FleetReport) -> set[str]:
+    """Hosts that need no second look: complete, validly or not."""
+    done = (VerdictKind.OK, VerdictKind.NOT_VALID)
+    return {host.name for host in report.hosts if host.verdict.kind in done}
+
+
+def with_finished(record: RunRecord, report: FleetReport) -> RunRecord:
+    """The record with its finished hosts marked, closed when all selected ones are."""
+    done = finished_hosts(report)
+    hosts: dict[str, HostRecord] = {
+        name: host.model_copy(update={"finished": name in done})
+        for name, host in record.hosts.items()
+    }
+    closed = all(hosts[name].finished for name in record.selected)
+    return record.model_copy(update={"hosts": hosts, "closed": closed})

@@ -1,0 +1,125 @@
+"""report.json: everything that the renderings show, and nothing that depends on when it is made."""
+
+from __future__ import annotations
+
+from loadfleet_agent.contract.base import Document, Frozen, Name, UtcTime
+from loadfleet_agent.contract.benchmark import Scenario
+from loadfleet_agent.contract.loadgen_log import LatencyNs
+from loadfleet_agent.contract.result import (
+    Accuracy,
+    DatasetFacts,
+    Distribution,
+    EngineFacts,
+    ModelFacts,
+)
+from pydantic import Field
+
+from ..verdict import Verdict
+
+
+class PhaseReport(Frozen):
+    """One LoadGen run of one host; throughput and latency are LoadGen's own numbers."""
+
+    name: str
+    scenario: Scenario
+    mode: str
+    valid: bool
+    findings: tuple[str, ...]
+    started_utc: UtcTime
+    ended_utc: UtcTime
+    target_qps: float
+    samples: int
+    samples_per_second: float | None
+    tokens_per_second: float | None
+    latency: LatencyNs | None
+    ttft: LatencyNs | None
+    tpot: LatencyNs | None
+    ttft_limit_ns: int | None
+    tpot_limit_ns: int | None
+    latency_from_issue_ns: Distribution
+    ttft_from_issue_ns: Distribution | None
+    input_tokens: Distribution
+    output_tokens: Distribution
+    loadgen_version: str
+    mlperf_round: str | None = Field(description="round to which LoadGen's seeds belong")
+    log_sha256: str = Field(description="of mlperf_log_detail.txt as LoadGen left it")
+
+
+class HostReport(Frozen):
+    """One host of the inventory."""
+
+    name: str
+    verdict: Verdict
+    group: str | None = Field(description="hosts with one plan share a group: A, B, ...")
+    attempts: int
+    labels: tuple[str, ...]
+    accelerator: str
+    facts: dict[str, str]
+    shares_machine_with: tuple[str, ...]
+    phases: tuple[PhaseReport, ...]
+    accuracy: tuple[Accuracy, ...]
+    model: ModelFacts | None
+    dataset: DatasetFacts | None
+    engine: EngineFacts | None
+    warnings: tuple[str, ...]
+
+
+class HostThroughput(Frozen):
+    """A host's place in a comparison."""
+
+    host: str
+    valid: bool
+    tokens_per_second: float
+    samples_per_second: float
+    of_best: float = Field(description="share of the fastest valid host of the group, 0 to 1")
+
+
+class ScenarioReport(Frozen):
+    """One scenario over the hosts of one group, performance runs only."""
+
+    group: str
+    scenario: Scenario
+    hosts: tuple[HostThroughput, ...]
+    valid_hosts: int
+    aggregate_tokens_per_second: float | None = Field(
+        description="sum over valid hosts; None where hosts share a machine"
+    )
+    aggregate_samples_per_second: float | None
+    note: str = Field(description="what the sum means, or why there is none")
+
+
+class Difference(Frozen):
+    """A fact or setting that is not the same on all hosts."""
+
+    name: str
+    values: dict[str, tuple[str, ...]] = Field(description="value to the hosts that have it")
+
+
+class Coverage(Frozen):
+    """How many hosts of the inventory have which verdict."""
+
+    inventory: int
+    selected: int
+    counts: dict[str, int]
+
+
+class FleetReport(Document):
+    """report.json."""
+
+    run_id: Name
+    created_utc: UtcTime
+    ended_utc: UtcTime | None = Field(description="of the host that ended last")
+    headline: str
+    labels: tuple[str, ...] = Field(description="what keeps any of these numbers from MLPerf")
+    statement: str = Field(description="how these numbers relate to MLPerf results")
+    coverage: Coverage
+    hosts: tuple[HostReport, ...]
+    scenarios: tuple[ScenarioReport, ...]
+    differences: tuple[Difference, ...]
+    plans: dict[str, dict[str, object]] = Field(description="group to the plan its hosts share")
+    definitions: dict[str, str]
+
+    @property
+    def all_ok(self) -> bool:
+        """Whether every selected host is valid."""
+        return self.coverage.counts.get("ok", 0) == self.coverage.selected > 0

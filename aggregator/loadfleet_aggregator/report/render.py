@@ -1,0 +1,145 @@
+"""report.json, report.html, report.md and hosts.csv from one report, and where they are put."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from ..fleet.record import LATEST, write_text_atomic
+from .model import FleetReport, PhaseReport
+
+CSV_COLUMNS = (
+    "host",
+    "verdict",
+    "phase",
+    "reason",
+    "group",
+    "labels",
+    "accelerator",
+    "offline_tokens_per_second",
+    "offline_samples_per_second",
+    "server_tokens_per_second",
+    "server_samples_per_second",
+    "server_ttft_p99_ms",
+    "server_tpot_p99_ms",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "rougeLsum",
+    "attempts",
+)
+
+
+def write_reports(report: FleetReport, folder: Path) -> None:
+    """Writes the four files into a run's folder."""
+    write_text_atomic(folder / "report.json", report.model_dump_json(indent=2) + "\n")
+    write_text_atomic(folder / "report.html", render_html(report))
+    write_text_atomic(folder / "report.md", render_markdown(report))
+    write_text_atomic(folder / "hosts.csv", render_csv(report))
+
+
+def publish(folder: Path, reports: Path) -> None:
+    """Points results/latest at the run and copies its report to ``reports``/latest."""
+    link = folder.parent / LATEST
+    temporary = link.with_name(f".{LATEST}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name)
+    temporary.replace(link)
+    newest = reports / LATEST
+    newest.mkdir(parents=True, exist_ok=True)
+    for name in ("report.json", "report.html"):
+        copy = newest / f".mlperf_{name}.tmp"
+        shutil.copyfile(folder / name, copy)
+        copy.replace(newest / f"mlperf_{name}")
+
+
+def render_html(report: FleetReport) -> str:
+    """One self-contained page."""
+    return _environment(html=True).get_template("report.html.j2").render(report=report)
+
+
+def render_markdown(report: FleetReport) -> str:
+    return _environment(html=False).get_template("report.md.j2").render(report=report)
+
+
+def render_csv(report: FleetReport) -> str:
+    """One row a host; empty where there is no number."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for host in report.hosts:
+        performance = {p.scenario.value: p for p in host.phases if p.mode == "performance"}
+        offline, server = performance.get("Offline"), performance.get("Server")
+        score = host.accuracy[0].score if host.accuracy else None
+        writer.writerow(
+            {
+                "host": _no_formula(host.name),
+                "verdict": host.verdict.kind.value,
+                "phase": host.verdict.phase,
+                "reason": _no_formula(host.verdict.reason),
+                "group": host.group or "",
+                "labels": " ".join(host.labels),
+                "accelerator": _no_formula(host.accelerator),
+                "offline_tokens_per_second": offline.tokens_per_second if offline else "",
+                "offline_samples_per_second": offline.samples_per_second if offline else "",
+                "server_tokens_per_second": server.tokens_per_second if server else "",
+                "server_samples_per_second": server.samples_per_second if server else "",
+                "server_ttft_p99_ms": _p99_ms(server, "ttft"),
+                "server_tpot_p99_ms": _p99_ms(server, "tpot"),
+                "rouge1": score.rouge1 if score else "",
+                "rouge2": score.rouge2 if score else "",
+                "rougeL": score.rougeL if score else "",
+                "rougeLsum": score.rougeLsum if score else "",
+                "attempts": host.attempts,
+            }
+        )
+    return stream.getvalue()
+
+
+def _p99_ms(phase: PhaseReport | None, name: str) -> str:
+    latency = getattr(phase, name) if phase else None
+    return f"{latency.percentiles['99.00'] / 1e6:.3f}" if latency else ""
+
+
+def _no_formula(text: str) -> str:
+    """A cell that a spreadsheet would take for a formula is quoted."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("loadfleet_aggregator.report"),
+        autoescape=select_autoescape(["html.j2"]) if html else False,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "ms": _ms,
+        "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
+        "percent": lambda share: f"{share * 100:.1f} %",
+        "cell": _markdown_cell,
+    }
+    return environment
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _ms(nanoseconds: float | None) -> str:
+    """Milliseconds with as many digits as help."""
+    if nanoseconds is None:
+        return "–"
+    value = nanoseconds / 1e6
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def _markdown_cell(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

@@ -1,0 +1,190 @@
+"""agent_wait: watches the detached agent of one host until that host's run has ended.
+
+Runs on the controller, in the host's worker process. Each look is one short shell command over
+the host's own connection (SSH, local, with or without become); nothing of it stays on the
+host. The agent does not depend on it: stop the playbook in any way and run it again, and the
+wait goes on. Only the controller's monotonic clock counts, so the hosts' clocks do not matter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+
+MARK = "agent_wait:"  # what comes before it (banners, shell start-up files) is not ours
+# The lock is asked before the status is read: an agent writes its last status before it lets
+# the lock go, so a free lock (0) with "running" means that it died. 99 is held; anything else
+# (no flock, no right) counts as alive and is left to the limit. timeout: a file system that
+# hangs must not hang us.
+LOOK = (
+    "echo {mark}; cat /proc/sys/kernel/random/boot_id; "
+    "timeout 10 flock -n -s -E 99 {home}/run.lock true; echo $?; "
+    "timeout 10 cat {folder}/status.json"
+)
+SPEC: dict[str, dict[str, Any]] = {
+    "home": {"type": "path", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "poll_s": {"type": "float", "default": 3.0},  # seconds between looks
+    "print_s": {"type": "float", "default": 10.0},  # at most one line a host in so many seconds
+    "lost_s": {"type": "float", "default": 900.0},  # give up after so long without any news
+}
+QUIET_S = 60.0
+"""So long without news of the agent is told with the line."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one look saw. ``status`` is {} while the file is absent or unreadable."""
+
+    boot_id: str
+    alive: bool
+    status: dict[str, Any]
+
+
+class Progress:
+    """Prints a host's newest line, at most one in ``every`` seconds; a new phase at once."""
+
+    def __init__(self, host: str, every: float) -> None:
+        self.host, self.every = host, every
+        self.shown, self.at, self.topic = "", float("-inf"), ""
+
+    def tell(self, topic: str, text: str) -> None:
+        due = time.monotonic() - self.at >= self.every
+        if text != self.shown and (due or (topic != self.topic and not self.shown)):
+            # From a worker this goes through the results queue and is on the terminal at once.
+            display.display(f"{time.strftime('%H:%M:%S')} {self.host}: {text}")
+            self.shown, self.at, self.topic = text, time.monotonic(), topic
+
+
+class ActionModule(ActionBase):
+    """Result: state (done, failed, stopped, rebooted, died, stalled, lost), msg, status."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = False  # ActionBase.run() then skips the task under --check
+    _supports_async = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        host = str((task_vars or {}).get("inventory_hostname", "?"))
+        progress = Progress(host, args["print_s"])
+        look = LOOK.format(
+            mark=MARK,
+            home=shlex.quote(args["home"]),
+            folder=shlex.quote(f"{args['home']}/runs/{args['run_id']}"),
+        )
+        if self._connection.transport == "ssh":  # this task's own object: no other is touched
+            # One try a look, so that a lost link is told early.
+            self._connection.set_option("reconnection_retries", 0)
+        parent = os.getppid()
+        began = news = time.monotonic()
+        last: Reading | None = None
+        seen_seq: int | None = None
+        gone, losses, link_error = 0, 0, ""
+        while True:
+            reading, error = self._look(look)
+            if os.getppid() != parent:
+                os._exit(1)  # ansible-playbook was killed; workers have called setsid and would stay
+            now = time.monotonic()
+            if reading is None:
+                losses += not link_error
+                link_error = error
+            else:
+                link_error, last = "", reading
+                if reading.status and reading.status.get("seq") != seen_seq:
+                    seen_seq, news = reading.status.get("seq"), now
+                gone = 0 if reading.alive else gone + 1
+                if end := _end(reading, gone):
+                    break
+            quiet = now - news
+            if quiet > args["lost_s"]:
+                end = (
+                    ("lost", f"unreachable for {quiet:.0f} s: {link_error}")
+                    if link_error
+                    else ("stalled", f"no news of the agent for {quiet:.0f} s")
+                )
+                break
+            if link_error:
+                progress.tell("link", f"link lost, trying again ({link_error})")
+            else:
+                progress.tell(*_line(last, quiet))
+            time.sleep(args["poll_s"])
+        state, why = end
+        result.update(
+            state=state,
+            msg=f"{state}: {why}" if why else state,
+            failed=state != "done",
+            changed=False,
+            link_losses=losses,
+            waited_s=round(time.monotonic() - began, 1),
+            status=last.status if last else {},
+        )
+        return result
+
+    def _look(self, command: str) -> tuple[Reading | None, str]:
+        """One reading, or None and the reason if the host can't be reached now."""
+        try:
+            # Not as root: status.json is readable for all, and a sudo a look would fill the log.
+            out = self._low_level_execute_command(command, sudoable=False)
+        except AnsibleAuthenticationFailure:
+            raise  # a wrong password must not be tried again and again
+        except AnsibleError as error:  # AnsibleConnectionFailure (ssh exit 255) above all
+            # Drop the multiplexed connection: the next look opens a new one.
+            self._connection.reset()
+            text = str(error).strip() or repr(error)
+            return None, text.splitlines()[-1].strip()[-120:]
+        boot_id, _, rest = out["stdout"].partition(MARK)[2].strip().partition("\n")
+        lock, _, text = rest.strip().partition("\n")
+        if not boot_id:
+            return None, f"no answer from the shell (rc {out['rc']}): {out['stderr'].strip()[-80:]}"
+        try:
+            status = json.loads(text)
+        except ValueError:
+            status = {}
+        status = status if isinstance(status, dict) else {}
+        return Reading(boot_id.strip(), lock.strip() != "0", status), ""
+
+
+def _end(reading: Reading, gone: int) -> tuple[str, str] | None:
+    """How the run ended, or None. A phase may be as slow as it likes while its status moves."""
+    status = reading.status
+    state, phase = str(status.get("state", "")), str(status.get("phase", "its start"))
+    if state == "done":
+        return state, str(status.get("message") or "")
+    if state == "failed":
+        return state, f"at {phase}: {status.get('message')}"
+    if status and status.get("boot_id") != reading.boot_id:
+        return "rebooted", f"the host was rebooted during {phase}"
+    if state == "stopped":  # if the host is going down, wait for its new boot id (or the limit)
+        return None if status.get("shutdown") else (state, f"at {phase}: {status.get('message')}")
+    if gone >= 2:  # twice, so that an agent that is just starting isn't taken for a dead one
+        return "died", f"the agent is gone without a result, during {phase}"
+    return None
+
+
+def _line(reading: Reading | None, quiet: float) -> tuple[str, str]:
+    """Topic (the phase) and text of a host's progress."""
+    status = reading.status if reading else {}
+    if not status:
+        return "", "no status yet"
+    phase = str(status["phase"])
+    text = f"{status['phase_index'] + 1}/{status['phase_count']} {phase}"
+    if status["total"]:
+        text += f" {status['done']}/{status['total']} {status['unit']}"
+    if status["tokens_per_s"]:
+        text += f", {status['tokens_per_s']:,.0f} tokens/s"
+    if status.get("eta_s") is not None:
+        text += f", {status['eta_s']:.0f} s left"
+    return phase, f"{text} (no news for {quiet:.0f} s)" if quiet > QUIET_S else text

@@ -1,0 +1,69 @@
+"""report_run: notes what the controller saw, unpacks what was fetched, and writes the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+SPEC: dict[str, dict[str, Any]] = {
+    "folder": {"type": "path", "required": True},  # the run's folder on the controller
+    "reports": {"type": "path", "required": True},
+    # Variable to step, in the order of the play: the first that failed is the host's reason.
+    "steps": {"type": "dict", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+}
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller, once for all hosts. Returns verdicts: name to kind and text."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        from loadfleet_aggregator.collect import note_host, publish_run
+        from loadfleet_aggregator.fleet.settings import InventoryError
+
+        folder = Path(args["folder"])
+        hostvars = (task_vars or {})["hostvars"]
+        try:
+            for name in args["hosts"]:
+                note_host(folder, name, _seen(hostvars[name], args["steps"]))
+            report = publish_run(folder, Path(args["reports"]))
+        except InventoryError as error:
+            raise AnsibleActionFail(str(error)) from error
+        except OSError as error:
+            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+        lines = [f"{host.name}: {host.verdict}" for host in report.hosts]
+        result.update(
+            changed=True,
+            verdicts={
+                host.name: {"kind": host.verdict.kind.value, "text": str(host.verdict)}
+                for host in report.hosts
+            },
+            msg=[report.headline, *lines, f"report: {folder / 'report.html'}"],
+        )
+        return result
+
+
+def _seen(variables: Any, steps: dict[str, str]) -> tuple[str, str, str]:
+    """State, step and message of the first step that failed or found the host unreachable."""
+    reached = False
+    for variable, step in steps.items():
+        outcome = variables.get(variable)
+        if not isinstance(outcome, dict) or outcome.get("skipped"):
+            continue
+        text = " ".join(str(outcome.get("msg", "")).split())[:600]
+        if outcome.get("unreachable") or outcome.get("state") == "lost":
+            return "unreachable", step, text
+        if outcome.get("failed"):
+            return "failed", step, text
+        reached = True
+    return ("collected" if reached else "not-run"), "", ""

@@ -1,0 +1,114 @@
+"""agent_environment: installs the agent's virtual environment from a wheelhouse on the host."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: agent_environment
+short_description: Install the agent's own virtual environment from a wheelhouse
+description:
+  - Makes an environment of its own for each wheelhouse, with uv, offline, every file checked by
+    hash. Nothing is installed into the host's Python, and an environment in use is never changed.
+  - An environment is complete or not there; the two newest are kept.
+options:
+  environments:
+    description: Folder of the agent's environments.
+    type: path
+    required: true
+  wheelhouse:
+    description: Folder with the wheels, requirements.txt and uv.
+    type: path
+    required: true
+  key:
+    description: Name of the environment; names the wheelhouse it was made from.
+    type: str
+    required: true
+  python:
+    description: Python to make it with.
+    type: path
+    required: true
+author:
+  - loadfleet developers (@loadfleet)
+"""
+
+EXAMPLES = r"""
+- name: Install the agent
+  agent_environment:
+    environments: /var/lib/loadfleet/environments
+    wheelhouse: /var/lib/loadfleet/wheelhouses/cpu-py311-0123456789ab
+    key: cpu-py311-0123456789ab
+    python: /usr/bin/python3
+"""
+
+RETURN = r"""
+command:
+  description: Path of the loadfleet-agent command.
+  type: str
+  returned: always
+"""
+
+KEPT = 2
+
+
+def run(module, command, environment):
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        module.fail_json(msg=f"{' '.join(command[:3])} failed: {' '.join(lines)[-600:]}")
+
+
+def install(module, folder, wheelhouse):
+    """Makes the environment; only a complete one has the marker."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    uv = str(wheelhouse / "uv")
+    environment = dict(os.environ, UV_NO_CONFIG="1", UV_OFFLINE="1", UV_PYTHON_DOWNLOADS="never")
+    # Of another Python's environment, as on a controller that is its own host.
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_FIND_LINKS", "UV_INDEX_URL"):
+        environment.pop(name, None)
+    run(module, [uv, "venv", "--quiet", "--python", module.params["python"], str(folder)], environment)
+    run(
+        module,
+        [
+            uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"),
+            "--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes",
+            "--compile-bytecode", "--requirement", str(wheelhouse / "requirements.txt"),
+        ],
+        environment,
+    )  # fmt: skip
+    (folder / ".complete").touch()
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "environments": {"type": "path", "required": True},
+            "wheelhouse": {"type": "path", "required": True},
+            "key": {"type": "str", "required": True},
+            "python": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    environments = pathlib.Path(module.params["environments"])
+    folder = environments / module.params["key"]
+    command = str(folder / "bin" / "loadfleet-agent")
+    changed = not (folder / ".complete").is_file()
+    if changed and not module.check_mode:
+        install(module, folder, pathlib.Path(module.params["wheelhouse"]))
+        others = sorted(
+            (path for path in environments.iterdir() if path != folder and path.is_dir()),
+            key=lambda path: path.stat().st_mtime,
+        )
+        for old in others[: -(KEPT - 1)]:
+            shutil.rmtree(old, ignore_errors=True)
+    module.exit_json(changed=changed, command=command)
+
+
+if __name__ == "__main__":
+    main()

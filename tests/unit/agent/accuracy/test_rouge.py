@@ -1,0 +1,203 @@
+"""ROUGE as MLPerf's evaluation computes and prints it."""
+
+from __future__ import annotations
+
+import array
+import ast
+import json
+import random
+import re
+from pathlib import Path
+
+import nltk
+import numpy as np
+import pytest
+from loadfleet_agent.accuracy.punkt import install_punkt
+from loadfleet_agent.accuracy.rouge import (
+    METRICS,
+    accuracy_text,
+    read_accuracy_log,
+    score_answers,
+)
+from loadfleet_agent.contract.result import RougeScore
+from loadfleet_agent.contract.status import FailureCode
+from loadfleet_agent.dataset.articles import write_articles
+from loadfleet_agent.failure import RunFailure
+from loadfleet_agent.model.tiny_llama import END_OF_TURN
+from loadfleet_agent.model.tokenizer import ModelTokenizer
+from rouge_score import rouge_scorer
+from tokenizers import Tokenizer
+
+PAIRS = 150
+
+
+@pytest.fixture(scope="module")
+def nltk_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install_punkt(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[tuple[str, str]]:
+    """Prediction and reference: some alike, some not, with abbreviations and spare spaces."""
+    generator = random.Random(0)
+    articles = write_articles([120] * PAIRS, seed=9)
+    others = write_articles([60] * PAIRS, seed=10)
+    pairs = []
+    for index, article in enumerate(articles):
+        kept = generator.sample(article.sentences, min(3, len(article.sentences)))
+        mixed = [*kept, *others[index].sentences[: index % 3]]
+        lead = "Mr. Smith of the U.S. arrived at 3.15 p.m. on Friday. " if index % 5 == 0 else ""
+        pairs.append((f"  {lead}{' '.join(mixed)}\n\n", article.highlights))
+    return pairs
+
+
+def _stop_token(folder: Path) -> int:
+    return int(Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(END_OF_TURN))
+
+
+def _directly(texts: list[tuple[str, str]], nltk_data: Path) -> RougeScore:
+    """The steps of MLPerf's evaluation.py, written down once more."""
+    nltk.data.path.insert(0, str(nltk_data))
+    scorer = rouge_scorer.RougeScorer(
+        ["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True
+    )
+    found: dict[str, list[float]] = {name: [] for name in METRICS}
+    length = 0
+    for prediction, reference in texts:
+        processed = "\n".join(nltk.sent_tokenize(prediction.strip()))
+        wanted = "\n".join(nltk.sent_tokenize(reference.strip()))
+        for name, score in scorer.score(wanted, processed).items():
+            found[name].append(score.fmeasure)
+        length += len(processed)
+    means = {name: round(float(np.mean(values)) * 100, 4) for name, values in found.items()}
+    return RougeScore(**means, gen_len=length, gen_num=len(texts))
+
+
+def test_equals_rouge_score_and_nltk_used_directly(
+    texts: list[tuple[str, str]], tokenizer: ModelTokenizer, tiny_folder: Path, nltk_data: Path
+) -> None:
+    stop = _stop_token(tiny_folder)
+    answers = {
+        index: [*ids[1:], stop]
+        for index, ids in enumerate(tokenizer.encode([text for text, _ in texts]))
+    }
+    assert tokenizer.decode(list(answers.values())) == [text for text, _ in texts]
+    told: list[tuple[int, int]] = []
+    score = score_answers(
+        answers,
+        [reference for _, reference in texts],
+        tokenizer,
+        nltk_data,
+        lambda done, total: told.append((done, total)),
+    )
+    assert score == _directly(texts, nltk_data)
+    assert 20 < score.rouge1 < 90  # neither nothing nor all alike: the comparison means something
+    assert told[-1] == (PAIRS, PAIRS)
+    assert told == sorted(told)
+
+
+def test_each_answer_is_held_against_the_reference_of_its_own_index(
+    texts: list[tuple[str, str]], tokenizer: ModelTokenizer, nltk_data: Path
+) -> None:
+    """Answers come in the order of completion, not of the samples."""
+    ids = tokenizer.encode([text for text, _ in texts])
+    order = random.Random(1).sample(range(PAIRS), PAIRS)
+    references = [reference for _, reference in texts]
+    score = score_answers(
+        {index: ids[index] for index in order}, references, tokenizer, nltk_data, lambda *_: None
+    )
+    assert score == _directly(texts, nltk_data)
+
+
+def _entry(index: int, tokens: list[int], sequence: int) -> dict[str, object]:
+    data = array.array("i", tokens).tobytes().hex().upper()
+    return {"seq_id": sequence, "qsl_idx": index, "data": data, "token_count": len(tokens)}
+
+
+def test_the_first_entry_of_a_sample_counts(tmp_path: Path) -> None:
+    log = tmp_path / "mlperf_log_accuracy.json"
+    entries = [_entry(5, [1, 2, 70000], 0), _entry(3, [], 1), _entry(5, [9], 2)]
+    log.write_text(json.dumps(entries))
+    assert read_accuracy_log(log) == {5: [1, 2, 70000], 3: []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[{",
+        "{}x",
+        '[{"qsl_idx": 1}]',
+        '[{"qsl_idx": 1, "data": "0"}]',
+        '[{"qsl_idx": 1, "data": "010203"}]',
+        '[{"qsl_idx": 1, "data": "zz"}]',
+        '[{"qsl_idx": "one", "data": ""}]',
+        "[1]",
+        "7",
+    ],
+)
+def test_a_file_that_is_no_accuracy_log_is_refused(tmp_path: Path, content: str) -> None:
+    log = tmp_path / "mlperf_log_accuracy.json"
+    log.write_text(content)
+    with pytest.raises(RunFailure, match="mlperf_log_accuracy.json") as caught:
+        read_accuracy_log(log)
+    assert caught.value.code is FailureCode.LOADGEN
+
+
+def test_a_missing_accuracy_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFailure):
+        read_accuracy_log(tmp_path / "none.json")
+
+
+def test_a_log_without_any_answer_is_refused(
+    tmp_path: Path, tokenizer: ModelTokenizer, nltk_data: Path
+) -> None:
+    log = tmp_path / "mlperf_log_accuracy.json"
+    log.write_text("[]")
+    with pytest.raises(RunFailure) as caught:
+        score_answers(read_accuracy_log(log), [], tokenizer, nltk_data, lambda *_: None)
+    assert caught.value.code is FailureCode.LOADGEN
+
+
+# accuracy.txt.
+
+CHECKER_PATTERNS = {
+    "rouge1": r"'rouge1': '([0-9.]+)'",
+    "rouge2": r"'rouge2': '([0-9.]+)'",
+    "rougeL": r"'rougeL': '([0-9.]+)'",
+    "rougeLsum": r"'rougeLsum': '([0-9.]+)'",
+    "gen_len": r"'gen_len': ([0-9]+)",
+    "gen_num": r"'gen_num': ([0-9]+)",
+}
+
+
+def _real_texts() -> list[Path]:
+    root = Path(__file__).parents[3] / "data" / "mlperf-v5.1-logs"
+    return sorted(root.rglob("accuracy.txt"))
+
+
+def test_there_are_real_accuracy_texts() -> None:
+    assert len(_real_texts()) == 6
+
+
+@pytest.mark.parametrize("path", _real_texts(), ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_prints_a_real_score_as_its_submitter_did(path: Path) -> None:
+    text = path.read_text()
+    (line,) = re.findall(r"^\{.*\}$", text, re.M)
+    printed = {
+        key: float(value) if isinstance(value, str) else value
+        for key, value in ast.literal_eval(line).items()
+    }
+    ours = accuracy_text(RougeScore(**printed))
+    assert f"\nResults\n\n{line}\n" in f"\n{text}"
+    assert ours == f"\nResults\n\n{line}\n"
+
+
+def test_every_value_is_found_by_the_checkers_patterns() -> None:
+    score = RougeScore(
+        rouge1=38.0, rouge2=0.0, rougeL=24.4957, rougeLsum=100.0, gen_len=8167644, gen_num=13368
+    )
+    text = accuracy_text(score)
+    for name, pattern in CHECKER_PATTERNS.items():
+        (value,) = re.findall(pattern, text)
+        assert float(value) == getattr(score, name)
