@@ -195,7 +195,8 @@ class Run:
         # rouge-score and nltk are heavy and needed here alone.
         from .accuracy.rouge import accuracy_text, read_accuracy_log, score_answers
 
-        assert self._model is not None and self._library is not None
+        assert self._model is not None
+        assert self._library is not None
         tokenizer = ModelTokenizer(Path(self._model.path))
         for scenario, mode in self._plan.phases:
             if mode is not Mode.ACCURACY:
@@ -360,4 +361,3 @@ def _host_is_shutting_down() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.stdout.strip() == "stopping"
-

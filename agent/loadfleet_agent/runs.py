@@ -254,4 +254,3 @@ def _busy(runs: Runs, who: dict[str, str]) -> RunFailure:
     return RunFailure(
         FailureCode.BUSY, f"busy: run {run_id}, phase {phase}, since {who.get('since', '?')}"
     )
-

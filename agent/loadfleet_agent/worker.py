@@ -16,7 +16,9 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from .channel import Channel, Message
 from .contract.benchmark import Mode, Scenario
@@ -30,6 +32,8 @@ from .failure import RunFailure
 from .loadgen.run import prepare_phase, run_phase
 from .loadgen.settings import expected_samples
 from .loadgen.sut import SystemUnderTest
+
+Result = TypeVar("Result")
 
 PROGRESS_S = 1.0
 STOP_ENGINE_S = 30.0
@@ -93,7 +97,8 @@ class Worker:
             raise RunFailure(error.code, str(error)) from error
         self._channel.send("loaded", engine=facts.model_dump(mode="json"))
 
-    def _on_loop(self, coroutine):  # type: ignore[no-untyped-def]
+    def _on_loop(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Runs it on the engine's event loop and waits for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _warm_up(self) -> None:
@@ -124,9 +129,7 @@ class Worker:
         # LoadGen looks for an audit.config in the working directory.
         os.chdir(folder)
         try:
-            result = run_phase(
-                self._plan, phase, library, engine, self._loop, self._watch_progress
-            )
+            result = run_phase(self._plan, phase, library, engine, self._loop, self._watch_progress)
         finally:
             self._sut = None
             os.chdir("/")

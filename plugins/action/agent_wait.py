@@ -96,7 +96,9 @@ class ActionModule(ActionBase):
         while True:
             reading, error = self._look(look)
             if os.getppid() != parent:
-                os._exit(1)  # ansible-playbook was killed; workers have called setsid and would stay
+                os._exit(
+                    1
+                )  # ansible-playbook was killed; workers have called setsid and would stay
             now = time.monotonic()
             if reading is None:
                 losses += not link_error

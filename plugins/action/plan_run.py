@@ -76,7 +76,7 @@ def _ours(variables: Any) -> dict[str, Any]:
     return {name: variables[name] for name in variables if name.startswith("loadfleet_")}
 
 
-def _origin(name: str, value: Any) -> str:
+def _origin(_name: str, value: Any) -> str:
     """File and line of a variable, as far as this Ansible knows them."""
     try:
         from ansible._internal._datatag._tags import Origin

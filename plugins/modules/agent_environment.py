@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -56,14 +57,14 @@ command:
 KEPT = 2
 
 
-def run(module, command, environment):
+def run(module: Any, command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no message"]
         module.fail_json(msg=f"{' '.join(command[:3])} failed: {' '.join(lines)[-600:]}")
 
 
-def install(module, folder, wheelhouse):
+def install(module: Any, folder: pathlib.Path, wheelhouse: pathlib.Path) -> None:
     """Makes the environment; only a complete one has the marker."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,11 @@ def install(module, folder, wheelhouse):
     # Of another Python's environment, as on a controller that is its own host.
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_FIND_LINKS", "UV_INDEX_URL"):
         environment.pop(name, None)
-    run(module, [uv, "venv", "--quiet", "--python", module.params["python"], str(folder)], environment)
+    run(
+        module,
+        [uv, "venv", "--quiet", "--python", module.params["python"], str(folder)],
+        environment,
+    )
     run(
         module,
         [
@@ -85,7 +90,7 @@ def install(module, folder, wheelhouse):
     (folder / ".complete").touch()
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "environments": {"type": "path", "required": True},

@@ -9,6 +9,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -63,7 +64,7 @@ running:
 OLDEST = (3, 11)
 
 
-def python_version(module, path):
+def python_version(module: Any, path: str) -> tuple[tuple[int, int], str]:
     """(major, minor) of an interpreter, and its real path."""
     code = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
     try:
@@ -75,26 +76,27 @@ def python_version(module, path):
     return (int(text[0]), int(text[1])), text[2].strip()
 
 
-def existing_parent(path):
+def existing_parent(path: pathlib.Path) -> pathlib.Path:
     while not path.exists():
         path = path.parent
     return path
 
 
-def running_run(home):
+def running_run(home: pathlib.Path) -> dict[str, str] | None:
     """Who holds the run lock, or None."""
     try:
         with (home / "run.lock").open(encoding="utf-8") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return json.load(stream)
+                owner: dict[str, str] = json.load(stream)
+                return owner
     except (OSError, ValueError):
         pass
     return None
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -112,7 +114,9 @@ def main():
             "loadfleet_python".format(path, *version)
         )
     if platform.machine() != "x86_64":
-        module.fail_json(msg=f"the agent's wheels are for x86_64, this host is {platform.machine()}")
+        module.fail_json(
+            msg=f"the agent's wheels are for x86_64, this host is {platform.machine()}"
+        )
     environments = sorted(
         marker.parent.name for marker in home.glob("environments/*/.complete") if marker.is_file()
     )

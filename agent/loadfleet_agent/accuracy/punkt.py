@@ -37,7 +37,9 @@ def install_punkt(cache: Path) -> Path:
         if _is_genuine(source):
             (target / FOLDER).parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(target / FOLDER, ignore_errors=True)
-            shutil.copytree(source, target / FOLDER, ignore=lambda _, names: set(names) - set(FILES))
+            shutil.copytree(
+                source, target / FOLDER, ignore=lambda _, names: set(names) - set(FILES)
+            )
             return target
     looked = ", ".join(str(path) for path in _candidates())
     raise RunFailure(

@@ -157,8 +157,7 @@ def _check_counts(result: LoadgenResult, expected: Expectation, require: _Requir
     )
     # LoadGen cannot form a time per output token from a single token, and counts it as an error.
     require(
-        expected.fewest_output_tokens >= 2
-        and expected.most_output_tokens <= expected.max_tokens,
+        expected.fewest_output_tokens >= 2 and expected.most_output_tokens <= expected.max_tokens,
         GateRule.TOKEN_COUNT,
         f"{expected.fewest_output_tokens} to {expected.most_output_tokens} tokens an answer",
         f"2 to {expected.max_tokens}",

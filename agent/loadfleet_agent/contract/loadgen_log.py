@@ -148,12 +148,17 @@ def _interpret(
     token_keys = {
         "Offline": ("result_tokens_per_second", "Tokens per second"),
         "Server": ("result_completed_tokens_per_second", "Completed tokens per second"),
-        "SingleStream": ("result_token_throughput_with_loadgen_overhead", "TPS w/ loadgen overhead"),
+        "SingleStream": (
+            "result_token_throughput_with_loadgen_overhead",
+            "TPS w/ loadgen overhead",
+        ),
     }
     if performance and validity is not None:
         said = summary.get("Result is")
         if said != validity:
-            raise LoadgenLogError(f"{path}: result_validity {validity}, but the summary says {said}")
+            raise LoadgenLogError(
+                f"{path}: result_validity {validity}, but the summary says {said}"
+            )
     return LoadgenResult(
         loadgen_version=str(values["loadgen_version"]),
         scenario=scenario,

@@ -32,7 +32,9 @@ class EngineSettings(Frozen):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     quantization: str | None = Field(default=None, description="vLLM's name; None: as the model")
     kv_cache_dtype: str = "auto"
-    max_model_len: int = Field(default=2688, ge=64, description="longest prompt plus answer, tokens")
+    max_model_len: int = Field(
+        default=2688, ge=64, description="longest prompt plus answer, tokens"
+    )
     max_num_seqs: int = Field(default=256, ge=1, description="sequences in one engine step")
     max_num_batched_tokens: int | None = Field(default=None, ge=1)
     gpu_memory_utilization: float = Field(default=0.92, gt=0, le=1)

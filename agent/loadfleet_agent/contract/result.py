@@ -43,7 +43,9 @@ class PhaseResult(Document):
     ttft_from_issue_ns: Distribution | None = Field(description="None for Offline")
     loadgen: LoadgenResult
     gate: tuple[GateFinding, ...] = Field(description="rules that were broken; empty: valid")
-    files: dict[str, Sha256] = Field(description="files of the phase's folder, hashed as LoadGen ended")
+    files: dict[str, Sha256] = Field(
+        description="files of the phase's folder, hashed as LoadGen ended"
+    )
 
     @property
     def valid(self) -> bool:

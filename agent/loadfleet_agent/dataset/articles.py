@@ -88,7 +88,8 @@ def _sentence(generator: random.Random) -> str:
             text += f"{pick(_THINGS)} {pick(_REASONS)}."
         case 3:
             text = f"{pick(_PEOPLE)} told reporters that {pick(_GROUPS)} {pick(_ACTIONS)} "
-            text += f"{pick(_THINGS)} at a cost of ${generator.randrange(1, 90)}.{generator.randrange(10)} million."
+            cost = f"{generator.randrange(1, 90)}.{generator.randrange(10)}"
+            text += f"{pick(_THINGS)} at a cost of ${cost} million."
         case _:
             text = f"in {generator.randrange(1988, 2025)}, {pick(_GROUPS)} {pick(_ACTIONS)} "
             text += f"{pick(_THINGS)}, {pick(_REASONS)}."

@@ -73,9 +73,7 @@ def _source_identity(source: DatasetFile | SyntheticDataset) -> str:
     try:
         stat = Path(source.path).expanduser().stat()
     except OSError as error:
-        raise RunFailure(
-            FailureCode.DATASET_MISSING, f"{source.path}: {error.strerror}"
-        ) from error
+        raise RunFailure(FailureCode.DATASET_MISSING, f"{source.path}: {error.strerror}") from error
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
@@ -135,9 +133,7 @@ def _read(path: Path) -> SampleLibrary | None:
         return None
     try:
         table = pq.read_table(path)
-        facts = DatasetFacts.model_validate(
-            json.loads((table.schema.metadata or {})[b"loadfleet"])
-        )
+        facts = DatasetFacts.model_validate(json.loads((table.schema.metadata or {})[b"loadfleet"]))
         prompts = table["prompt"].to_pylist()
         references = table["reference"].to_pylist()
     except (pa.ArrowInvalid, KeyError, ValueError):

@@ -29,7 +29,7 @@ def make_samples(
     if room < SMALLEST_ROOM:
         raise RunFailure(
             FailureCode.PROMPT_TOO_LONG,
-            f"only {room} tokens are left for a prompt, the synthetic dataset needs {SMALLEST_ROOM}",
+            f"only {room} tokens are left for a prompt, synthetic ones need {SMALLEST_ROOM}",
         )
     scale = min(1.0, room / LONGEST_INPUT_TOKENS)
     targets = _target_tokens(count, seed, scale, room)
@@ -62,9 +62,7 @@ def _measure(tokenizer: ModelTokenizer) -> tuple[float, int]:
     return len(plain) / (sample.count(" ") + 1), len(template)
 
 
-def _shorten(
-    article: Article, room: int, tokenizer: ModelTokenizer
-) -> tuple[Article, list[int]]:
+def _shorten(article: Article, room: int, tokenizer: ModelTokenizer) -> tuple[Article, list[int]]:
     """The article written with fewer sentences, so that its prompt fits."""
     sentences = article.sentences
     while len(sentences) > 1:

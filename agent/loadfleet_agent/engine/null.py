@@ -20,7 +20,11 @@ class NullEngine:
         return EngineFacts(kind="null", version="1", start_s=0.0, settings={})
 
     async def generate(
-        self, request_id: str, prompt: Sequence[int], *, stream: bool
+        self,
+        request_id: str,  # noqa: ARG002 - of the protocol
+        prompt: Sequence[int],  # noqa: ARG002
+        *,
+        stream: bool,
     ) -> AsyncIterator[Sequence[int]]:
         if stream:
             yield self._answer[:1]

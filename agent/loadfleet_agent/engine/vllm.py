@@ -147,7 +147,7 @@ def _explain(error: BaseException) -> tuple[FailureCode, str]:
     """The failure code that fits vLLM's exception, and its text on one line."""
     text = " ".join(str(error).split())[:400] or type(error).__name__
     chain = f"{type(error).__name__} {text} {error.__cause__}".lower()
-    if "out of memory" in chain or "kv cache" in chain and "memory" in chain:
+    if "out of memory" in chain or ("kv cache" in chain and "memory" in chain):
         return FailureCode.OUT_OF_GPU_MEMORY, text
     if "driver" in chain and ("too old" in chain or "insufficient" in chain):
         return FailureCode.DRIVER_TOO_OLD, text

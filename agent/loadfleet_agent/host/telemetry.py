@@ -69,8 +69,7 @@ def _gpu_reader() -> tuple[Callable[[], list[dict[str, Any]]], Callable[[], None
     try:
         pynvml.nvmlInit()
         devices = [
-            pynvml.nvmlDeviceGetHandleByIndex(index)
-            for index in range(pynvml.nvmlDeviceGetCount())
+            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
         ]
     except pynvml.NVMLError:
         return list, nothing

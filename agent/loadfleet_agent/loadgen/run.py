@@ -84,9 +84,7 @@ def run_phase(
         if isinstance(sut.failure, RunFailure):
             raise sut.failure
         code = (
-            FailureCode.ENGINE_DIED
-            if isinstance(sut.failure, EngineDied)
-            else FailureCode.INTERNAL
+            FailureCode.ENGINE_DIED if isinstance(sut.failure, EngineDied) else FailureCode.INTERNAL
         )
         raise RunFailure(code, f"{type(sut.failure).__name__}: {sut.failure}") from sut.failure
     return _seal_phase(plan, phase, library, sut.records, started, ended)

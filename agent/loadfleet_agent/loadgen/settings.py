@@ -29,9 +29,7 @@ def user_conf(plan: RunPlan, scenario: Scenario) -> str:
     prefix = f"{LOADGEN_MODEL}.{scenario.value}"
     lines = [f"{prefix}.target_qps = {plan.scenario(scenario).target_qps:g}"]
     if plan.length.kind == "short":
-        queries = (
-            plan.length.server_queries if scenario is Scenario.SERVER else plan.length.samples
-        )
+        queries = plan.length.server_queries if scenario is Scenario.SERVER else plan.length.samples
         lines += [
             f"{prefix}.min_duration = {plan.length.min_duration_ms}",
             f"{prefix}.min_query_count = {queries}",

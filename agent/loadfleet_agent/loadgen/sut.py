@@ -121,7 +121,7 @@ class SystemUnderTest:
             _report_complete(query_id, tokens)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - any failure of the engine ends the run
+        except BaseException as error:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

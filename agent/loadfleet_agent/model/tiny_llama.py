@@ -34,7 +34,8 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
     temporary.mkdir(parents=True)
     tokenizer = _train_tokenizer()
     tokenizer.save(str(temporary / "tokenizer.json"))
-    ids = {name: tokenizer.token_to_id(name) for name in (BOS, END, END_OF_TURN)}
+    vocabulary = tokenizer.get_vocab()
+    ids = {name: vocabulary[name] for name in (BOS, END, END_OF_TURN)}
     _write_json(
         temporary / "tokenizer_config.json",
         {
@@ -122,11 +123,9 @@ def _write_weights(path: Path, seed: int) -> None:
     shapes["model.norm.weight"] = (HIDDEN,)
     tensors = {}
     for name, shape in shapes.items():
-        if name.endswith("norm.weight"):
-            values = np.ones(shape, dtype=np.float16)
-        else:
-            # Wide enough that greedy decoding does not fall into one token for every prompt.
-            values = generator.normal(0.0, 0.08, shape)
+        # Wide enough that greedy decoding does not fall into one token for every prompt.
+        norm = name.endswith("norm.weight")
+        values = np.ones(shape) if norm else generator.normal(0.0, 0.08, shape)
         tensors[name] = values.astype(np.float16)
     save_file(tensors, path, {"format": "pt"})
 

@@ -1,4 +1,4 @@
-"""The settings of an inventory: every ``loadfleet_*`` variable, checked before a host is touched."""
+"""An inventory's settings: every ``loadfleet_*`` variable, checked before a host is touched."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def build_report(folder: Path) -> FleetReport:
         coverage=coverage,
         hosts=hosts,
         scenarios=scenarios,
-        differences=tuple(_differences(hosts, bundles, plans)),
+        differences=tuple(_differences(hosts, plans)),
         plans=shared,
         definitions=DEFINITIONS,
     )
@@ -132,10 +132,7 @@ def _groups(record: RunRecord) -> dict[str, str]:
         if host.plan_hash is not None:
             members[host.plan_hash].append(name)
     ordered = sorted(members.values(), key=lambda names: (-len(names), min(names)))
-    letters = (
-        string.ascii_uppercase[i] if i < 26 else f"A{i}"  # noqa: PLR2004
-        for i in range(len(ordered))
-    )
+    letters = (string.ascii_uppercase[i] if i < 26 else f"A{i}" for i in range(len(ordered)))
     return {name: letter for letter, names in zip(letters, ordered, strict=True) for name in names}
 
 
@@ -150,7 +147,9 @@ def _sharing(bundles: dict[str, Bundle | None]) -> dict[str, tuple[str, ...]]:
             for gpu in facts.gpus:
                 marks[f"gpu {gpu.uuid}"].add(name)
     return {
-        name: tuple(sorted({n for names in marks.values() if name in names for n in names} - {name}))
+        name: tuple(
+            sorted({n for names in marks.values() if name in names for n in names} - {name})
+        )
         for name in bundles
     }
 
@@ -170,11 +169,7 @@ def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
 def _scenario(
     group: str, scenario: Scenario, entries: list[tuple[HostReport, PhaseReport]]
 ) -> ScenarioReport:
-    valid = [
-        (host, phase)
-        for host, phase in entries
-        if phase.valid and host.verdict.kind is VerdictKind.OK
-    ]
+    valid = [(host, phase) for host, phase in entries if _counts(host, phase)]
     best = max((phase.tokens_per_second or 0 for _, phase in valid or entries), default=0)
     sharing = {host.name for host, _ in valid} & {
         other for host, _ in valid for other in host.shares_machine_with
@@ -185,7 +180,7 @@ def _scenario(
             "no sum and no scaling is claimed"
         )
     elif len(valid) < 2:
-        note = "a single valid host: nothing to add up"
+        note = "a single valid host: nothing to add up" if valid else "no valid host"
     else:
         note = (
             f"aggregate capacity of {len(valid)} independent hosts, each under its own LoadGen; "
@@ -216,6 +211,14 @@ def _scenario(
     )
 
 
+def _counts(host: HostReport, phase: PhaseReport) -> bool:
+    """Whether a run may enter a sum: it and its accuracy are valid, and the host finished."""
+    missed = any(item.passed is False for item in host.accuracy if item.scenario is phase.scenario)
+    return (
+        phase.valid and not missed and host.verdict.kind in (VerdictKind.OK, VerdictKind.NOT_VALID)
+    )
+
+
 # Parts.
 
 
@@ -234,7 +237,11 @@ def _host_report(
         name=name,
         verdict=verdict,
         group=group,
-        attempts=result.attempts if result else bundle.status.attempt if bundle and bundle.status else 0,
+        attempts=result.attempts
+        if result
+        else bundle.status.attempt
+        if bundle and bundle.status
+        else 0,
         labels=plan.labels if plan else (),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
@@ -311,9 +318,7 @@ def _printed_facts(facts: HostFacts | None) -> dict[str, str]:
     return printed
 
 
-def _differences(
-    hosts: Sequence[HostReport], bundles: dict[str, Bundle | None], plans: dict[str, RunPlan]
-) -> list[Difference]:
+def _differences(hosts: Sequence[HostReport], plans: dict[str, RunPlan]) -> list[Difference]:
     """Facts and settings that are not equal on all hosts that tell them."""
     values: dict[str, dict[str, str]] = defaultdict(dict)
     for host in hosts:
@@ -386,8 +391,8 @@ def _statement(labels: Sequence[str]) -> str:
             + "."
         )
     return (
-        "Runs of official length on MLPerf's dataset. Result not verified by MLCommons Association. "
-        "A sum over hosts is aggregate capacity, never an MLPerf result."
+        "Runs of official length on MLPerf's dataset. Result not verified by MLCommons "
+        "Association. A sum over hosts is aggregate capacity, never an MLPerf result."
     )
 
 

@@ -34,6 +34,8 @@ CSV_COLUMNS = (
     "attempts",
 )
 
+NO_VALUE = "\N{EN DASH}"
+
 
 def write_reports(report: FleetReport, folder: Path) -> None:
     """Writes the four files into a run's folder."""
@@ -114,7 +116,7 @@ def _no_formula(text: str) -> str:
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("loadfleet_aggregator.report"),
-        autoescape=select_autoescape(["html.j2"]) if html else False,  # noqa: S701
+        autoescape=select_autoescape(["html.j2"]) if html else False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -124,21 +126,29 @@ def _environment(*, html: bool) -> Environment:
         "ms": _ms,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
         "percent": lambda share: f"{share * 100:.1f} %",
+        "duration": _duration,
         "cell": _markdown_cell,
     }
     return environment
 
 
 def _number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return NO_VALUE if value is None else f"{value:,.{digits}f}"
 
 
 def _ms(nanoseconds: float | None) -> str:
     """Milliseconds with as many digits as help."""
     if nanoseconds is None:
-        return "–"
+        return NO_VALUE
     value = nanoseconds / 1e6
-    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _markdown_cell(text: object) -> str:
