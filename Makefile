@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint lock schemas clean
+.PHONY: help setup run test lint lock reference clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -50,8 +50,9 @@ lint: $(TEST_VENV)/.ready ## check style, types, imports, playbooks
 	$(TEST_VENV)/bin/yamllint --strict .
 	PATH="$(CURDIR)/$(TEST_VENV)/bin:$$PATH" $(TEST_VENV)/bin/ansible-lint --offline --strict
 
-schemas: $(VENV)/.ready ## write the JSON Schemas of the contract to docs/schemas
+reference: $(VENV)/.ready ## write docs/settings.md and docs/schemas/ from the models
 	$(VENV)/bin/python -m loadfleet_agent.contract.export docs/schemas
+	$(VENV)/bin/python -m loadfleet_aggregator.settings_reference docs/settings.md
 
 lock: $(VENV)/.ready ## lock all versions anew
 	$(PYTHON) locks/make_locks.py

@@ -12,7 +12,8 @@ from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
     """Runs on the controller, once for all hosts of the play.
 
-    Returns run_id, folder, results, reports, continued, and hosts: name to home and runtime.
+    Returns run_id, folder, reports, continued, and hosts: name to its fleet settings, every
+    default filled in, and its runtime.
     """
 
     TRANSFERS_FILES = False
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
             folder=str(results / run_id),
             reports=str(reports),
             hosts={
-                item.name: {"home": item.fleet.home, "runtime": item.plan.runtime.value}
+                item.name: item.fleet.model_dump() | {"runtime": item.plan.runtime.value}
                 for item in planned
             },
             msg=f"{'going on with' if continued else 'new'} run {run_id}: {len(planned)} hosts",

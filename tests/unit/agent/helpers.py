@@ -145,8 +145,7 @@ class Agent:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 ours = (
-                    process.environ().get(MARK) == self._mark
-                    or str(self.home) in process.cmdline()
+                    process.environ().get(MARK) == self._mark or str(self.home) in process.cmdline()
                 )
                 if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)

@@ -12,9 +12,7 @@ from loadfleet_agent.accuracy.punkt import FILES, FOLDER, install_punkt
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.failure import RunFailure
 
-PACKAGED = (
-    Path(sysconfig.get_paths()["purelib"]) / "llama_index/core/_static/nltk_cache" / FOLDER
-)
+PACKAGED = Path(sysconfig.get_paths()["purelib"]) / "llama_index/core/_static/nltk_cache" / FOLDER
 
 
 @pytest.fixture

@@ -58,9 +58,7 @@ def _stop_token(folder: Path) -> int:
 def _directly(texts: list[tuple[str, str]], nltk_data: Path) -> RougeScore:
     """The steps of MLPerf's evaluation.py, written down once more."""
     nltk.data.path.insert(0, str(nltk_data))
-    scorer = rouge_scorer.RougeScorer(
-        ["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True
-    )
+    scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
     found: dict[str, list[float]] = {name: [] for name in METRICS}
     length = 0
     for prediction, reference in texts:

@@ -71,7 +71,7 @@ def test_a_time_with_its_zone_is_taken() -> None:
 
 @pytest.mark.parametrize(
     "naive",
-    [datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05", "2026-01-02"],  # noqa: DTZ001
+    [datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05", "2026-01-02"],
     ids=["datetime", "text", "date"],
 )
 def test_a_time_without_zone_is_refused(naive: object) -> None:
@@ -100,9 +100,7 @@ def test_another_schema_version_is_refused(version: object) -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(number: float) -> None:
     with pytest.raises(ValidationError, match="finite"):
-        contract.Distribution(
-            count=1, minimum=number, mean=1, p50=1, p90=1, p99=1, maximum=1
-        )
+        contract.Distribution(count=1, minimum=number, mean=1, p50=1, p90=1, p99=1, maximum=1)
 
 
 def test_equal_values_have_one_digest_whatever_their_order() -> None:

@@ -165,9 +165,7 @@ def test_a_rule_broken_alone_is_reported_alone(
     assert str(finding) == f"{rule}: {finding.found}, required {finding.required}"
 
 
-@pytest.mark.parametrize(
-    ("rule", "name"), [(GateRule.TTFT, "ttft"), (GateRule.TPOT, "tpot")]
-)
+@pytest.mark.parametrize(("rule", "name"), [(GateRule.TTFT, "ttft"), (GateRule.TPOT, "tpot")])
 def test_a_least_latency_of_zero_is_reported(
     server: LoadgenResult, rule: GateRule, name: str
 ) -> None:
@@ -218,9 +216,7 @@ def test_the_seeds_of_every_known_round_pass(server: LoadgenResult, name: str) -
 
 
 def test_seeds_mixed_of_two_rounds_do_not_pass(server: LoadgenResult) -> None:
-    mixed = SEEDS_BY_ROUND["v5.1"].model_copy(
-        update={"schedule": SEEDS_BY_ROUND["v6.0"].schedule}
-    )
+    mixed = SEEDS_BY_ROUND["v5.1"].model_copy(update={"schedule": SEEDS_BY_ROUND["v6.0"].schedule})
     (finding,) = check_run(server.model_copy(update={"seeds": mixed}), _expected(server))
     assert finding.rule is GateRule.SEEDS
 

@@ -57,9 +57,7 @@ def _close(value: float | None, printed: float) -> bool:
 
 
 def test_the_fixtures_are_all_real_logs(mlperf_logs: Path) -> None:
-    found = {
-        path.parent.relative_to(mlperf_logs).as_posix() for path in mlperf_logs.rglob(DETAIL)
-    }
+    found = {path.parent.relative_to(mlperf_logs).as_posix() for path in mlperf_logs.rglob(DETAIL)}
     assert found == set(RUNS)
 
 

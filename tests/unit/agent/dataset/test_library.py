@@ -205,13 +205,14 @@ def test_a_missing_file_is_refused_though_its_samples_are_stored(
     assert caught.value.code is FailureCode.DATASET_MISSING
 
 
-def test_a_model_folder_without_tokenizer_gives_no_half_library(
+def test_a_tokenizer_that_is_none_is_refused_and_leaves_no_half_library(
     plan: RunPlan, tiny_model: ModelFacts, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder, folder)
     (folder / "tokenizer.json").write_text("{}")
     broken = tiny_model.model_copy(update={"path": str(folder)})
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(RunFailure) as caught:
         build_library(plan, broken, tmp_path / "cache")
+    assert caught.value.code is FailureCode.MODEL_MISSING
     assert not list(tmp_path.glob("cache/*"))

@@ -73,9 +73,12 @@ def test_a_hub_model_that_is_not_in_the_cache_is_missing(
 def test_a_download_that_was_broken_off_is_missing(hub: Path, tmp_path: Path, name: str) -> None:
     """The link stands, but not yet the blob behind it."""
     (hub / name).resolve().unlink()
+
+    def use() -> ModelFacts:
+        return model_facts(*resolve_model(HubModel(repo=REPO, revision="main"), tmp_path))
+
     with pytest.raises(RunFailure) as caught:
-        folder, shown = resolve_model(HubModel(repo=REPO, revision="main"), tmp_path)
-        model_facts(folder, shown)
+        use()
     assert caught.value.code is FailureCode.MODEL_MISSING
 
 
@@ -96,9 +99,7 @@ def test_a_model_folder_is_taken_as_it_is(
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_folder_without_a_needed_file_is_missing(
-    folder: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_folder_without_a_needed_file_is_missing(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(RunFailure) as caught:
         resolve_model(ModelFolder(path=str(folder)), tmp_path)

@@ -1,0 +1,49 @@
+"""Writes the contract's JSON Schemas: python -m loadfleet_agent.contract.export FOLDER."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .base import Frozen
+from .host import HostFacts
+from .plan import RunPlan
+from .profile import Profile
+from .result import HostResult, Manifest, PhaseResult
+from .settings import HostSettings
+from .status import Event, Status
+
+EXPORTED: tuple[type[Frozen], ...] = (
+    RunPlan,
+    Status,
+    Event,
+    HostFacts,
+    PhaseResult,
+    HostResult,
+    Manifest,
+    HostSettings,
+    Profile,
+)
+
+
+def schema_texts() -> dict[str, str]:
+    """File name to JSON Schema of each exported model."""
+    return {
+        f"{model.__name__}.json": json.dumps(
+            model.model_json_schema(), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for model in EXPORTED
+    }
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in schema_texts().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""One LoadGen phase in a process of its own: a crash in native code then fails one test only.
+
+usage: python phase_process.py PLAN ENGINE SCENARIO MODE FOLDER [FIELDS]
+Prints the outcome as JSON: either ``result`` or ``failure``, and what the engine was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import sys
+import threading
+import time
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from loadfleet_agent.contract.benchmark import Mode, Scenario
+from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.result import DatasetFacts, EngineFacts
+from loadfleet_agent.contract.status import FailureCode
+from loadfleet_agent.dataset.library import SampleLibrary
+from loadfleet_agent.engine.base import EngineDied
+from loadfleet_agent.failure import RunFailure
+from loadfleet_agent.loadgen.run import prepare_phase, run_phase
+from loadfleet_agent.loadgen.sut import SystemUnderTest
+from loadfleet_agent.statistics import distribution
+
+
+def answer_to(index: int) -> list[int]:
+    """The scripted engine's answer to sample ``index``: its length and ids depend on it."""
+    return [index, *range(100, 102 + index % 7)]
+
+
+class ScriptedEngine:
+    """Follows the engine protocol; answers by the prompt, or fails in the way it is told."""
+
+    def __init__(self, behaviour: str, fail_after: int = 20) -> None:
+        self._behaviour = behaviour
+        self._fail_after = fail_after
+        self.asked = 0
+        self.request_ids: set[str] = set()
+        self.streamed: set[bool] = set()
+
+    async def start(self) -> EngineFacts:
+        return EngineFacts(kind="scripted", version="1", start_s=0, settings={})
+
+    async def generate(
+        self, request_id: str, prompt: Sequence[int], *, stream: bool
+    ) -> AsyncIterator[Sequence[int]]:
+        self.asked += 1
+        self.request_ids.add(request_id)
+        self.streamed.add(stream)
+        tokens = answer_to(prompt[0])
+        match self._behaviour:
+            case "silent":
+                return
+            case "one-token":
+                yield tokens[:1]
+                return
+            case "hangs":
+                await asyncio.Event().wait()
+        if self.asked > self._fail_after:
+            match self._behaviour:
+                case "dies":
+                    raise EngineDied("the core is gone")
+                case "breaks":
+                    raise ZeroDivisionError("a fault of the engine")
+                case "dies-within":
+                    yield tokens[:1]
+                    raise EngineDied("the core is gone")
+        if not stream:
+            yield tokens
+            return
+        for token in tokens:
+            await asyncio.sleep(0)
+            yield [token]
+
+    async def stop(self) -> None:
+        return None
+
+
+def _library(count: int) -> SampleLibrary:
+    prompts = [[index, *range(3 + index % 5)] for index in range(count)]
+    facts = DatasetFacts(
+        source="synthetic",
+        label="synthetic",
+        library_sha256="0" * 64,
+        samples=count,
+        input_tokens=distribution([len(prompt) for prompt in prompts]),
+        origin="counted",
+    )
+    return SampleLibrary(prompts, [""] * count, facts)
+
+
+def main(plan_path: str, behaviour: str, scenario: str, mode: str, folder: str, *more: str) -> None:
+    plan = RunPlan.model_validate_json(Path(plan_path).read_bytes())
+    phase = prepare_phase(plan, Scenario(scenario), Mode(mode), Path(folder))
+    if more:
+        phase = dataclasses.replace(phase, fields=phase.fields | json.loads(more[0]))
+    loop = asyncio.new_event_loop()
+    if behaviour == "loop-closed":
+        loop.close()
+    else:
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+    engine = ScriptedEngine(behaviour)
+    library = _library(plan.length.samples)
+
+    def watch(sut: SystemUnderTest) -> None:
+        if behaviour != "hangs":
+            return
+
+        def abort_once_it_works() -> None:
+            while not sut.issued:
+                time.sleep(0.01)
+            sut.abort(RunFailure(FailureCode.STOPPED, "stopped by the test"))
+
+        threading.Thread(target=abort_once_it_works, daemon=True).start()
+
+    outcome: dict[str, Any] = {}
+    try:
+        result = run_phase(plan, phase, library, engine, loop, watch)
+        outcome["result"] = result.model_dump(mode="json")
+    except RunFailure as failure:
+        outcome["failure"] = {"code": failure.code, "message": failure.message}
+    outcome["hashes"] = [
+        hashlib.sha256(array("i", answer_to(index)).tobytes()).hexdigest()
+        for index in range(plan.length.samples)
+    ]
+    outcome["asked"] = engine.asked
+    outcome["distinct_request_ids"] = len(engine.request_ids)
+    outcome["streamed"] = sorted(engine.streamed)
+    print(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,196 @@
+"""An inventory's settings are right as a whole, or every finding is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loadfleet_aggregator.fleet.settings import InventoryError, PlannedHost, plan_hosts
+
+BASE: dict[str, Any] = {
+    "loadfleet_profile": "null-engine",
+    "loadfleet_model": {"source": "tiny"},
+    "loadfleet_dataset": {"source": "synthetic"},
+    "loadfleet_length": {"samples": 16},
+}
+
+
+def no_origin(_name: str, _value: Any) -> str:
+    return ""
+
+
+def plan(hosts: Mapping[str, Mapping[str, Any]], project: Path = Path("/")) -> list[PlannedHost]:
+    return plan_hosts(hosts, "run-1", no_origin, project)
+
+
+def refusal(variables: Mapping[str, Any], project: Path = Path("/")) -> str:
+    with pytest.raises(InventoryError) as caught:
+        plan({"gpu-01": variables}, project)
+    return str(caught.value)
+
+
+def test_plans_each_host_from_its_variables() -> None:
+    fast = BASE | {"loadfleet_server_target_qps": 8.0, "loadfleet_home": "/data/loadfleet"}
+    first, second = plan({"gpu-01": BASE, "gpu-02": fast})
+    assert (first.name, first.plan.host, first.plan.run_id) == ("gpu-01", "gpu-01", "run-1")
+    assert first.fleet.home == "/var/lib/loadfleet"
+    assert second.fleet.home == "/data/loadfleet"
+    assert [item.plan.scenarios[1].target_qps for item in (first, second)] == [4.0, 8.0]
+    assert first.plan.plan_hash != second.plan.plan_hash
+
+
+def test_gives_hosts_with_equal_settings_one_plan_hash() -> None:
+    elsewhere = BASE | {"loadfleet_home": "/elsewhere", "loadfleet_poll_s": 1}
+    first, second = plan({"gpu-01": BASE, "gpu-02": elsewhere})
+    assert first.plan.plan_hash == second.plan.plan_hash
+
+
+def test_leaves_variables_of_others_alone() -> None:
+    assert plan({"gpu-01": BASE | {"ansible_user": "ubuntu", "loadfleets": 1}})
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("loadfleet_profil", "loadfleet_profile"),
+        ("loadfleet_colect_accuracy_logs", "loadfleet_collect_accuracy_logs"),
+        ("loadfleet_Home", "loadfleet_home"),
+    ],
+)
+def test_refuses_an_unknown_key_with_a_suggestion(key: str, near: str) -> None:
+    said = refusal(BASE | {key: "x"})
+    assert said == f"{key}: no such setting; did you mean {near}? (host gpu-01)"
+
+
+def test_refuses_an_unknown_key_that_is_like_no_other() -> None:
+    assert refusal(BASE | {"loadfleet_zzzzzz": 1}) == (
+        "loadfleet_zzzzzz: no such setting (host gpu-01)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("loadfleet_poll_s", 0, "poll_s: input should be greater than 0 (got 0)"),
+        ("loadfleet_home", "relative", "home: string should match pattern"),
+        ("loadfleet_server_target_qps", "fast", "server_target_qps: input should be a valid number"),
+        ("loadfleet_server_target_qps", -1, "server_target_qps: input should be greater than 0"),
+        ("loadfleet_scenarios", ["Sideways"], "scenarios.0: input should be 'Offline' or 'Server'"),
+        ("loadfleet_model", {"source": "moon"}, "model: "),
+        ("loadfleet_dataset", {"source": "file"}, "dataset.file.path: missing"),
+        ("loadfleet_engine", {"max_num_seq": 4}, "no such key 'max_num_seq'; did you mean max_num"),
+        ("loadfleet_engine", {"max_num_seqs": 0}, "max_num_seqs: input should be greater"),
+        ("loadfleet_run_id", "../escape", "run_id: string should match pattern"),
+        ("loadfleet_run_id", 7, "run_id: input should be a valid string"),
+    ],
+)
+def test_refuses_a_wrong_value_and_names_the_key(key: str, value: object, said: str) -> None:
+    text = refusal(BASE | {key: value})
+    assert text.startswith(f"{key}: ")
+    assert said in text
+    assert "\n" not in text
+
+
+def test_refuses_a_missing_setting() -> None:
+    settings = {key: value for key, value in BASE.items() if key != "loadfleet_model"}
+    assert refusal(settings) == "loadfleet_model: model: missing (host gpu-01)"
+
+
+class TestProfile:
+    def test_may_be_a_file_of_the_project(self, tmp_path: Path) -> None:
+        text = "description: mine\nruntime: cuda\nengine: {max_num_seqs: 7}\n"
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        (host,) = plan({"gpu-01": BASE | {"loadfleet_profile": "mine.yaml"}}, tmp_path)
+        assert host.plan.engine.max_num_seqs == 7
+
+    @pytest.mark.parametrize("name", ["nowhere", "nowhere.yaml", "/nowhere/at/all.yml"])
+    def test_refuses_one_that_is_not_there(self, name: str, tmp_path: Path) -> None:
+        said = refusal(BASE | {"loadfleet_profile": name}, tmp_path)
+        assert said.startswith("loadfleet_profile: no profile")
+        assert name in said
+        assert "null-engine" in said
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("description: x\nruntime: cpu\nengin: {}\n", "engin: no such key"),
+            ("description: x\nruntime: cpu\nengine: {dtyp: x}\n", "engine.dtyp: no such key"),
+            ("description: x\nruntime: abacus\n", "runtime: input should be 'cpu' or 'cuda'"),
+            ("description: x\n", "runtime: missing"),
+            ("description: [\n", "not YAML"),
+            ("", "the whole: "),
+        ],
+    )
+    def test_refuses_a_wrong_file_and_names_the_key(
+        self, text: str, said: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        found = refusal(BASE | {"loadfleet_profile": "mine.yaml"}, tmp_path)
+        assert found.startswith(f"loadfleet_profile: {tmp_path / 'mine.yaml'}: ")
+        assert said in found
+        assert "\n" not in found
+
+
+class TestDatasetFromController:
+    SETTINGS = BASE | {
+        "loadfleet_dataset": {"source": "file", "path": "data/cnn_eval.json"},
+        "loadfleet_dataset_from_controller": True,
+        "loadfleet_home": "/data/loadfleet",
+    }
+
+    def test_plans_the_place_to_which_the_file_is_brought(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "cnn_eval.json").write_text("[]", encoding="utf-8")
+        (host,) = plan({"gpu-01": self.SETTINGS}, tmp_path)
+        assert host.plan.dataset.model_dump()["path"] == "/data/loadfleet/datasets/cnn_eval.json"
+
+    def test_refuses_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        said = refusal(self.SETTINGS, tmp_path)
+        assert said.startswith("loadfleet_dataset: path: no such file on the controller: ")
+        assert str(tmp_path / "data" / "cnn_eval.json") in said
+
+    def test_looks_for_no_file_that_is_on_the_hosts(self, tmp_path: Path) -> None:
+        settings = self.SETTINGS | {"loadfleet_dataset_from_controller": False}
+        (host,) = plan({"gpu-01": settings}, tmp_path)
+        assert host.plan.dataset.model_dump()["path"] == "data/cnn_eval.json"
+
+
+class TestFindings:
+    def test_tell_the_same_of_many_hosts_once(self) -> None:
+        hosts = {f"gpu-0{n}": BASE | {"loadfleet_profil": "x"} for n in range(1, 6)}
+        with pytest.raises(InventoryError) as caught:
+            plan(hosts)
+        (line,) = str(caught.value).splitlines()
+        assert line.endswith("(host gpu-01, gpu-02, gpu-03 and 2 more)")
+
+    def test_tell_different_ones_each_with_its_hosts(self) -> None:
+        hosts = {
+            "gpu-01": BASE | {"loadfleet_poll_s": 0},
+            "gpu-02": BASE,
+            "gpu-03": BASE | {"loadfleet_profile": "nowhere"},
+        }
+        with pytest.raises(InventoryError) as caught:
+            plan(hosts)
+        first, second = str(caught.value).splitlines()
+        assert first.startswith("loadfleet_poll_s: ")
+        assert first.endswith("(host gpu-01)")
+        assert second.startswith("loadfleet_profile: ")
+        assert second.endswith("(host gpu-03)")
+
+    def test_name_the_place_where_the_variable_was_set(self) -> None:
+        def origin(name: str, value: Any) -> str:
+            return f"hosts.yml:{value}" if name == "loadfleet_profil" else "elsewhere"
+
+        hosts = {"a": BASE | {"loadfleet_profil": 3}, "b": BASE | {"loadfleet_profil": 9}}
+        with pytest.raises(InventoryError) as caught:
+            plan_hosts(hosts, "run-1", origin, Path("/"))
+        first, second = str(caught.value).splitlines()
+        assert first.startswith("hosts.yml:3: loadfleet_profil: ")
+        assert second.startswith("hosts.yml:9: loadfleet_profil: ")
+
+    def test_name_no_place_for_a_setting_that_is_absent(self) -> None:
+        with pytest.raises(InventoryError) as caught:
+            plan_hosts({"a": {}}, "run-1", lambda _n, _v: "somewhere", Path("/"))
+        assert "somewhere" not in str(caught.value)

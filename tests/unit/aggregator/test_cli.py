@@ -1,0 +1,110 @@
+"""The command loadfleet as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from loadfleet_aggregator.fleet.record import HOSTS, RUN_RECORD
+from loadfleet_aggregator.report.model import FleetReport
+
+from .helpers import BIN, LONG_S, HostRun, make_run, snapshot
+
+
+def loadfleet(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "loadfleet", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+
+
+class TestReport:
+    def test_ends_with_0_where_every_selected_host_is_valid(
+        self, host_a: HostRun, tmp_path: Path
+    ) -> None:
+        folder = make_run(tmp_path / "results", [host_a], inventory=["host-z"])
+        done = loadfleet("report", folder)
+        assert done.returncode == 0, done.stderr
+        assert "1 of 1 hosts ok" in done.stdout
+        assert "host-a: ok" in done.stdout
+        assert "host-z: missing: not selected for this run" in done.stdout
+        assert (folder / "report.html").is_file()
+
+    def test_ends_with_1_where_a_selected_host_is_not_valid(self, fleet: Path) -> None:
+        (fleet / HOSTS / "host-b" / "host.json").unlink()
+        done = loadfleet("report", fleet)
+        assert done.returncode == 1
+        assert "1 of 2 hosts ok" in done.stdout
+        assert done.stderr == ""
+
+    def test_prints_the_report_as_json(self, fleet: Path) -> None:
+        done = loadfleet("report", fleet, "--json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout) == json.loads((fleet / "report.json").read_bytes())
+        assert FleetReport.model_validate_json(done.stdout).all_ok
+
+    def test_takes_the_link_to_the_latest_run(self, fleet: Path) -> None:
+        (fleet.parent / "latest").symlink_to(fleet.name)
+        assert loadfleet("report", fleet.parent / "latest").returncode == 0
+
+    def test_makes_the_same_report_again(self, fleet: Path) -> None:
+        loadfleet("report", fleet)
+        first = snapshot(fleet)
+        loadfleet("report", fleet)
+        assert snapshot(fleet) == first
+
+    @pytest.mark.parametrize(
+        "record", [None, "no JSON", "{}", '{"schema_version": 2}'], ids=["none", "text", "{}", "v2"]
+    )
+    def test_refuses_a_folder_without_a_record_in_one_line(
+        self, tmp_path: Path, record: str | None
+    ) -> None:
+        if record is not None:
+            (tmp_path / RUN_RECORD).write_text(record, encoding="utf-8")
+        done = loadfleet("report", tmp_path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        (line,) = done.stderr.splitlines()
+        assert str(tmp_path / RUN_RECORD) in line
+
+    def test_refuses_a_folder_that_is_not_there_in_one_line(self, tmp_path: Path) -> None:
+        done = loadfleet("report", tmp_path / "nowhere")
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", ["report", "wheelhouse"])
+    def test_of_each_command_has_an_example_that_parses(self, command: str) -> None:
+        done = loadfleet(command, "--help")
+        assert done.returncode == 0
+        (example,) = (
+            line.split("Example: ")[1] for line in done.stdout.splitlines() if "Example: " in line
+        )
+        assert example.startswith(f"loadfleet {command}")
+        flags = [word for word in example.split() if word.startswith("--")]
+        assert all(flag in done.stdout.replace(example, "") for flag in flags)
+
+    def test_names_every_command(self) -> None:
+        done = loadfleet("--help")
+        assert done.returncode == 0
+        assert "report" in done.stdout
+        assert "wheelhouse" in done.stdout
+
+    def test_version(self) -> None:
+        done = loadfleet("--version")
+        assert done.returncode == 0
+        assert done.stdout.startswith("loadfleet ")
+
+
+class TestWheelhouse:
+    def test_refuses_a_folder_that_is_no_project_in_one_line(self, tmp_path: Path) -> None:
+        done = loadfleet("wheelhouse", "--project", tmp_path, "--store", tmp_path / "store")
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert "agent-cuda.txt" in line
