@@ -1,0 +1,145 @@
+"""What the wait makes of one look at a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..helpers import load_plugin
+
+agent_wait = load_plugin("agent_wait")
+
+BOOT = "boot-1"
+STATUS: dict[str, Any] = {
+    "state": "running",
+    "phase": "server-performance",
+    "phase_index": 6,
+    "phase_count": 10,
+    "done": 0,
+    "total": 0,
+    "unit": "samples",
+    "tokens_per_s": 0.0,
+    "eta_s": None,
+    "message": "",
+    "boot_id": BOOT,
+    "shutdown": False,
+    "seq": 7,
+}
+
+
+def reading(boot_id: str = BOOT, alive: bool = True, **changes: Any) -> Any:
+    return agent_wait.Reading(boot_id, alive, STATUS | changes)
+
+
+class TestEnd:
+    @pytest.mark.parametrize(
+        ("look", "gone", "end"),
+        [
+            (reading(), 0, None),
+            (reading(done=5), 0, None),
+            (agent_wait.Reading(BOOT, True, {}), 0, None),
+            (reading(alive=False), 1, None),
+            (agent_wait.Reading(BOOT, False, {}), 1, None),
+            (reading(state="stopped", shutdown=True), 0, None),
+            (reading(state="done"), 0, ("done", "")),
+            (reading(state="done", alive=False), 5, ("done", "")),
+            (reading(state="done", boot_id="boot-2"), 0, ("done", "")),
+            (
+                reading(state="done", message="finished, not valid"),
+                0,
+                ("done", "finished, not valid"),
+            ),
+            (
+                reading(state="failed", message="8 GiB are missing"),
+                0,
+                ("failed", "at server-performance: 8 GiB are missing"),
+            ),
+            (
+                reading(state="failed", boot_id="boot-2", message="killed"),
+                0,
+                ("failed", "at server-performance: killed"),
+            ),
+            (
+                reading(state="stopped", message="stopped by SIGTERM"),
+                0,
+                ("stopped", "at server-performance: stopped by SIGTERM"),
+            ),
+            (
+                reading(boot_id="boot-2"),
+                0,
+                ("rebooted", "the host was rebooted during server-performance"),
+            ),
+            (
+                reading(boot_id="boot-2", state="stopped", shutdown=True),
+                0,
+                ("rebooted", "the host was rebooted during server-performance"),
+            ),
+            (
+                reading(alive=False),
+                2,
+                ("died", "the agent is gone without a result, during server-performance"),
+            ),
+            (
+                agent_wait.Reading(BOOT, False, {}),
+                2,
+                ("died", "the agent is gone without a result, during its start"),
+            ),
+        ],
+    )
+    def test_is_told_from_a_slow_phase(
+        self, look: Any, gone: int, end: tuple[str, str] | None
+    ) -> None:
+        assert agent_wait._end(look, gone) == end
+
+
+class TestLine:
+    @pytest.mark.parametrize(
+        ("look", "quiet", "line"),
+        [
+            (None, 0.0, ("", "no status yet")),
+            (agent_wait.Reading(BOOT, True, {}), 0.0, ("", "no status yet")),
+            (reading(), 0.0, ("server-performance", "7/10 server-performance")),
+            (
+                reading(done=5, total=64),
+                0.0,
+                ("server-performance", "7/10 server-performance 5/64 samples"),
+            ),
+            (
+                reading(done=5, total=64, tokens_per_s=1234.4, eta_s=9.6),
+                0.0,
+                (
+                    "server-performance",
+                    "7/10 server-performance 5/64 samples, 1,234 tokens/s, 10 s left",
+                ),
+            ),
+            (reading(eta_s=0.0), 0.0, ("server-performance", "7/10 server-performance, 0 s left")),
+            (reading(), 60.0, ("server-performance", "7/10 server-performance")),
+            (
+                reading(),
+                61.0,
+                ("server-performance", "7/10 server-performance (no news for 61 s)"),
+            ),
+        ],
+    )
+    def test_tells_phase_and_progress(
+        self, look: Any, quiet: float, line: tuple[str, str]
+    ) -> None:
+        assert agent_wait._line(look, quiet) == line
+
+
+class TestProgress:
+    def test_shows_each_new_line_with_the_host(self, capsys: pytest.CaptureFixture[str]) -> None:
+        progress = agent_wait.Progress("gpu-01", 0.0)
+        for text in ("1/10 inspect", "1/10 inspect", "2/10 prepare"):
+            progress.tell("phase", text)
+        lines = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+        assert lines == ["gpu-01: 1/10 inspect", "gpu-01: 2/10 prepare"]
+
+    def test_shows_no_second_line_before_its_time(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        progress = agent_wait.Progress("gpu-01", 3600.0)
+        for topic in ("inspect", "prepare", "load"):
+            progress.tell(topic, topic)
+        assert len(capsys.readouterr().out.splitlines()) == 1
