@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,12 +17,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from . import __version__
-from .contract.base import utc_now
+from .contract.base import NAME_PATTERN, utc_now
 from .contract.plan import RunPlan
 from .contract.profile import describe_errors
 from .contract.settings import SettingsError, parse_settings, resolve_plan
 from .contract.status import FailureCode, Status, make_failure
-from .failure import RunFailure
+from .failure import RunFailure, explain_os_error
 
 app = typer.Typer(
     name="loadfleet-agent",
@@ -152,14 +154,10 @@ def run(
     def work() -> None:
         from .runs import Runs
 
-        if json_:  # the log of the run must not mix with the result
-            sys.stdout.flush()
-            result_stream = os.fdopen(os.dup(1), "w")
-            os.dup2(2, 1)
-        result = Runs(home).run(resolved, unit)
+        with _stdout_to_stderr() if json_ else contextlib.nullcontext():
+            result = Runs(home).run(resolved, unit)
         if json_:
-            result_stream.write(result.model_dump_json(indent=2) + "\n")
-            result_stream.flush()
+            print(result.model_dump_json(indent=2))
         else:
             _print_result(result)
         raise typer.Exit(VALID if result.valid else NOT_VALID)
@@ -301,6 +299,8 @@ def _plan(
         return resolve_plan(parse_settings(values), run_id=new_id, host="localhost")
     except OSError as error:
         _refuse(f"{error.filename}: {error.strerror}")
+    except UnicodeDecodeError:
+        _refuse(f"{settings or plan}: not UTF-8 text")
     except yaml.YAMLError as error:
         _refuse(f"{settings}: not YAML: {str(error).splitlines()[0]}")
     except SettingsError as error:
@@ -318,17 +318,36 @@ def _set_key(values: dict[str, Any], item: str) -> None:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
             _refuse(f"--set {item}: {part} is not a group of keys")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        _refuse(f"--set {item}: not YAML: {str(error).splitlines()[0]}")
 
 
 def _known_run(runs: Any, run_id: str | None) -> str:
-    wanted = run_id or runs.latest()
-    if wanted is None or not runs.folder(wanted).is_dir():
-        _refuse(f"no run {run_id or ''} in {runs.home}".replace("run  in", "run in"))
-    return str(wanted)
+    wanted: str | None = runs.latest() if run_id is None else run_id
+    if wanted is None:
+        _refuse(f"no run in {runs.home}")
+    if not re.fullmatch(NAME_PATTERN, wanted) or not runs.folder(wanted).is_dir():
+        _refuse(f"no run {wanted!r} in {runs.home}")
+    return wanted
 
 
 # Output.
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """The log of a run, its processes' too, must not mix with a result in JSON."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -352,7 +371,8 @@ def _guarded(work: Callable[[], None], command: str, json_: bool) -> None:
     except ImportError as error:
         _fail(command, FailureCode.PACKAGE_MISSING, str(error), json_)
     except OSError as error:
-        _fail(command, FailureCode.INTERNAL, f"{error.filename}: {error.strerror}", json_)
+        code, message = explain_os_error(error, Path(command))
+        _fail(command, code, message, json_)
     except RunFailure as error:
         _fail(command, error.code, error.message, json_)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from .contract.status import FailureCode
 
 
@@ -12,3 +15,10 @@ class RunFailure(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def explain_os_error(error: OSError, where: Path) -> tuple[FailureCode, str]:
+    """Code and text of an operating system's error; ``where`` if it names no file itself."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code = FailureCode.NO_SPACE if full else FailureCode.INTERNAL
+    return code, f"{error.filename or where}: {error.strerror or error}"

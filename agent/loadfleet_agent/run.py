@@ -7,7 +7,6 @@ status that says how it ended, and with no process of ours.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
@@ -49,16 +48,17 @@ from .contract.run_folder import (
 from .contract.status import Failure, FailureCode, Level, State, Status, make_failure
 from .dataset.library import SampleLibrary, build_library
 from .engine_process import EngineProcess
-from .failure import RunFailure
+from .failure import RunFailure, explain_os_error
 from .files import write_atomic, write_model
 from .host.facts import boot_id, changed_facts, host_facts
 from .host.telemetry import Telemetry
 from .model.resolve import model_facts, resolve_model
-from .model.tokenizer import ModelTokenizer
+from .model.tokenizer import load_tokenizer
 from .run_state import RunState
 
 FIRST_PHASES = ("inspect", "prepare", "load", "warm-up")
 LAST_PHASES = ("score", "seal")
+RESERVE_BYTES = 1 << 20
 
 
 def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]:
@@ -80,6 +80,8 @@ class Run:
         self._home = home
         self._started = utc_now()
         self._attempt = attempt
+        self._reserve = folder / ".reserve"
+        self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
         self._phase_names = (
             *FIRST_PHASES,
             *(phase_name(*phase) for phase in plan.phases),
@@ -110,7 +112,8 @@ class Run:
             except RunFailure as error:
                 failure = make_failure(error.code, self._state.status.phase, error.message)
             except OSError as error:
-                failure = self._failure_of_os(error)
+                code, message = explain_os_error(error, self._folder)
+                failure = make_failure(code, self._state.status.phase, message)
             except Exception as error:  # the host's verdict must say why, whatever it was
                 failure = make_failure(
                     FailureCode.INTERNAL,
@@ -197,7 +200,7 @@ class Run:
 
         assert self._model is not None
         assert self._library is not None
-        tokenizer = ModelTokenizer(Path(self._model.path))
+        tokenizer = load_tokenizer(Path(self._model.path))
         for scenario, mode in self._plan.phases:
             if mode is not Mode.ACCURACY:
                 continue
@@ -218,6 +221,8 @@ class Run:
     # The end.
 
     def _finish(self, failure: Failure | None) -> HostResult:
+        # On a full disk this is the room for result, manifest and last status.
+        self._reserve.unlink(missing_ok=True)
         if failure is not None:
             self._state.event(Level.ERROR, failure.code, failure.message, failure.hint)
         stopped = failure is not None and failure.code is FailureCode.STOPPED
@@ -250,12 +255,6 @@ class Run:
             states[result.outcome], failure=failure, message=message, shutdown=self._shutdown
         )
         return result
-
-    def _failure_of_os(self, error: OSError) -> Failure:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        code = FailureCode.NO_SPACE if full else FailureCode.INTERNAL
-        where = error.filename or self._folder
-        return make_failure(code, self._state.status.phase, f"{where}: {error.strerror}")
 
     # Status.
 

@@ -98,8 +98,11 @@ class RunState:
             message=message,
             hint=hint,
         )
-        with self._lock, (self._folder / EVENTS).open("a", encoding="utf-8") as stream:
-            stream.write(event.model_dump_json() + "\n")
+        try:
+            with self._lock, (self._folder / EVENTS).open("a", encoding="utf-8") as stream:
+                stream.write(event.model_dump_json() + "\n")
+        except OSError as error:  # what matters more will meet the same full disk
+            print(f"events.jsonl could not be written: {error}", flush=True)
         print(f"{event.at_utc:%H:%M:%S} {level.value}: {message}", flush=True)
 
     def _mark_progress(self) -> None:

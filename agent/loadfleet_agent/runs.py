@@ -99,7 +99,11 @@ class Runs:
         folder = self.folder(plan.run_id)
         if how == "finished":
             return read_result(folder)
-        owner = {"run_id": plan.run_id, "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"}
+        owner = {
+            "run_id": plan.run_id,
+            "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
+            "pid": str(os.getpid()),
+        }
         try:
             locks = RunLocks(self.home, tuple(gpu.uuid for gpu in host_facts().gpus), owner)
         except Busy as error:
@@ -129,27 +133,29 @@ class Runs:
 
     def stop(self, run_id: str) -> bool:
         """Ends a run in order; False if it did not run. Raises RunFailure if it does not end."""
-        view = self.view(run_id)
-        if not view.alive or view.status is None:
+        owner = holder(self.home) or {}
+        if owner.get("run_id") != run_id or not owner.get("pid"):
             return False
-        os.kill(view.status.pid, signal.SIGTERM)
+        pid = int(owner["pid"])
+        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
         while time.monotonic() < deadline:
             if not self.view(run_id).alive:
                 return True
             time.sleep(0.2)
         raise RunFailure(
-            FailureCode.INTERNAL, f"run {run_id} (pid {view.status.pid}) did not end in {STOP_S} s"
+            FailureCode.INTERNAL, f"run {run_id} (pid {pid}) did not end in {STOP_S:.0f} s"
         )
 
     def _admit(self, plan: RunPlan) -> Literal["started", "resumed", "attached", "finished"]:
         folder = self.folder(plan.run_id)
+        who = holder(self.home)
+        if who and who.get("run_id") != plan.run_id:
+            raise _busy(self, who)
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_plan(plan, folder)
-        if who := holder(self.home):
-            if who.get("run_id") == plan.run_id:
-                return "attached"
-            raise _busy(self, who)
+        if who:
+            return "attached"
         status = read_status(folder)
         if status is None:
             return "started"
@@ -162,7 +168,12 @@ class Runs:
         if not path.is_file():
             write_model(path, plan)
             return
-        kept = RunPlan.model_validate_json(path.read_bytes())
+        try:
+            kept = RunPlan.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise RunFailure(
+                FailureCode.BAD_PLAN, f"{path}: not a whole plan; start under another run id"
+            ) from error
         if kept.plan_hash != plan.plan_hash:
             differing = ", ".join(differing_keys(kept, plan))
             raise RunFailure(

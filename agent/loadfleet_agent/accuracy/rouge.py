@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -29,6 +31,7 @@ from ..model.tokenizer import ModelTokenizer
 
 METRICS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 CHUNK = 64
+PARENT_POLL_S = 1.0
 
 
 def read_accuracy_log(path: Path) -> dict[int, list[int]]:
@@ -43,6 +46,8 @@ def read_accuracy_log(path: Path) -> dict[int, list[int]]:
             answers.setdefault(int(entry["qsl_idx"]), data.tolist())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFailure(FailureCode.LOADGEN, f"{path}: not an accuracy log: {error!r}") from error
+    if not answers:
+        raise RunFailure(FailureCode.LOADGEN, f"{path}: no answer in it")
     return answers
 
 
@@ -62,7 +67,10 @@ def score_answers(
     characters = done = 0
     workers = min(len(os.sched_getaffinity(0)), len(chunks))
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_use_data, initargs=(str(nltk_data),)
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=_start_scorer,
+        initargs=(str(nltk_data), os.getpid()),
     ) as pool:
         # Summed in the order of the log, so that the same answers give the same digits.
         for scores, length, count in pool.map(_score_chunk, chunks):
@@ -93,8 +101,16 @@ def split_sentences(text: str) -> str:
     return "\n".join(nltk.sent_tokenize(text.strip()))
 
 
-def _use_data(folder: str) -> None:
+def _start_scorer(folder: str, parent: int) -> None:
     nltk.data.path.insert(0, folder)
+    # Killed with SIGKILL, the run cannot end its scorers: they must see it themselves.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
 
 
 @cache

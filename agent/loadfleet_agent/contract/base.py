@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old version could misread the new one."""
@@ -26,17 +26,13 @@ class Document(Frozen):
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A run id or host name as it may stand in a path: no separator, no leading dot."""
 
 
-def _require_utc(value: Any) -> Any:
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError("a time needs its zone (UTC)")
-    return value
-
-
-UtcTime = Annotated[datetime, BeforeValidator(_require_utc)]
+UtcTime = AwareDatetime
+"""A time with its zone; ours are in UTC."""
 
 
 def utc_now() -> datetime:

@@ -83,7 +83,7 @@ def read_loadgen_logs(folder: Path) -> LoadgenResult:
     summary = _read_summary(summary_path)
     try:
         return _interpret(values, errors, warnings, summary, detail_path)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, LoadgenLogError):
             raise
         raise LoadgenLogError(f"{detail_path}: not a whole LoadGen log: {error!r}") from error
@@ -109,11 +109,15 @@ def _read_detail(path: Path) -> tuple[dict[str, Any], list[str], int]:
         try:
             entry = json.loads(line[len(_MARK) :], strict=False)
             key, value, metadata = entry["key"], entry["value"], entry["metadata"]
-        except (ValueError, KeyError, TypeError) as error:
+            if not isinstance(key, str):
+                raise TypeError("its key is no text")
+            marked_error = bool(metadata.get("is_error"))
+            marked_warning = bool(metadata.get("is_warning"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LoadgenLogError(f"{path}:{number}: not a LoadGen line: {error!r}") from error
-        if metadata.get("is_error"):
+        if marked_error:
             errors.append(f"{key}: {value}"[:300])
-        elif metadata.get("is_warning"):
+        elif marked_warning:
             warnings += 1
         values[key] = value
     if not values:
@@ -159,6 +163,7 @@ def _interpret(
             raise LoadgenLogError(
                 f"{path}: result_validity {validity}, but the summary says {said}"
             )
+    _require_agreement(values, summary, path)
     return LoadgenResult(
         loadgen_version=str(values["loadgen_version"]),
         scenario=scenario,
@@ -205,6 +210,58 @@ def _interpret(
         num_warnings=warnings,
         ended="power_end" in values and (not performance or "num_errors" in values),
     )
+
+
+_IN_SUMMARY = {
+    "result_scheduled_samples_per_sec": "Scheduled samples per second",
+    "result_min_latency_ns": "Min latency (ns)",
+    "result_max_latency_ns": "Max latency (ns)",
+    "result_mean_latency_ns": "Mean latency (ns)",
+    "result_first_token_min_latency_ns": "Min First Token latency (ns)",
+    "result_first_token_max_latency_ns": "Max First Token latency (ns)",
+    "result_first_token_mean_latency_ns": "Mean First Token latency (ns)",
+    "result_time_to_output_token_min": "Min Time to Output Token (ns)",
+    "result_time_to_output_token_max": "Max Time to Output Token (ns)",
+    "result_time_to_output_token_mean": "Mean Time to Output Token (ns)",
+    "effective_target_qps": "target_qps",
+    "effective_min_duration_ms": "min_duration (ms)",
+    "effective_qsl_rng_seed": "qsl_rng_seed",
+    "effective_sample_index_rng_seed": "sample_index_rng_seed",
+    "effective_schedule_rng_seed": "schedule_rng_seed",
+    "effective_performance_sample_count": "performance_sample_count",
+}
+_PERCENTILES_IN_SUMMARY = (
+    (re.compile(r"^result_(\d+\.\d+)_percentile_latency_ns$"), "latency (ns)"),
+    (
+        re.compile(r"^result_first_token_(\d+\.\d+)_percentile_latency_ns$"),
+        "first token latency (ns)",
+    ),
+    (
+        re.compile(r"^result_time_per_output_token_(\d+\.\d+)_percentile_ns$"),
+        "time to output token (ns)",
+    ),
+)
+
+
+def _require_agreement(values: dict[str, Any], summary: dict[str, str], path: Path) -> None:
+    """Every number that both logs hold is the same in both."""
+    pairs = dict(_IN_SUMMARY)
+    for key in values:
+        for pattern, text in _PERCENTILES_IN_SUMMARY:
+            if match := pattern.match(key):
+                pairs[key] = f"{match[1]} percentile {text}"
+    for key, text in pairs.items():
+        if key not in values or text not in summary:
+            continue
+        logged, printed = values[key], summary[text]
+        if isinstance(logged, int):
+            agree = int(printed) == logged
+        else:
+            agree = abs(float(printed) - float(logged)) <= max(
+                abs(float(logged)) * _SIX_DIGITS, 0.00501
+            )
+        if not agree:
+            raise LoadgenLogError(f"{path}: {key} is {logged}, the summary says {printed}")
 
 
 def _optional_int(value: Any) -> int | None:

@@ -128,10 +128,12 @@ class RunPlan(Document):
     inactivity: InactivityLimits
 
     @model_validator(mode="after")
-    def _scenarios_are_distinct(self) -> RunPlan:
+    def _is_consistent(self) -> RunPlan:
         names = [item.scenario for item in self.scenarios]
         if len(set(names)) != len(names):
             raise ValueError("a scenario is named twice")
+        if any(len(set(item.modes)) != len(item.modes) for item in self.scenarios):
+            raise ValueError("a mode is named twice")
         if self.generation.max_tokens >= self.engine.max_model_len:
             raise ValueError("generation.max_tokens must be below engine.max_model_len")
         return self

@@ -96,6 +96,8 @@ def load_profile(name_or_path: str) -> Profile:
         return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ProfileError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path}: not UTF-8 text") from error
     except ValidationError as error:
         raise ProfileError(f"{path}: {describe_errors(error)}") from error
 

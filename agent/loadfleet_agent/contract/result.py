@@ -93,7 +93,9 @@ class DatasetFacts(Frozen):
 
     source: str
     label: Literal["mlperf-dataset", "synthetic"]
-    library_sha256: Sha256 = Field(description="over the token ids of every sample in order")
+    library_sha256: Sha256 = Field(
+        description="over the token ids and the reference of every sample in order"
+    )
     samples: int
     input_tokens: Distribution
     origin: str = Field(description="file and its hash, or the generator and its seed")

@@ -68,7 +68,7 @@ class SettingsError(ValueError):
 
 def suggest(key: str, known: list[str]) -> str:
     """'; did you mean ...?' for a misspelt key, or ''."""
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(str(key), known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -17,7 +17,7 @@ from ..contract.plan import DatasetFile, RunPlan, SyntheticDataset
 from ..contract.result import DatasetFacts, ModelFacts
 from ..contract.status import FailureCode
 from ..failure import RunFailure
-from ..model.tokenizer import ModelTokenizer
+from ..model.tokenizer import load_tokenizer
 from ..statistics import distribution
 from . import file_source, synthetic
 
@@ -50,7 +50,7 @@ def build_library(plan: RunPlan, model: ModelFacts, folder: Path) -> SampleLibra
     path = folder / f"{key[:24]}.parquet"
     library = _read(path)
     if library is None:
-        tokenizer = ModelTokenizer(Path(model.path))
+        tokenizer = load_tokenizer(Path(model.path))
         if isinstance(plan.dataset, DatasetFile):
             prompts, references, origin = file_source.read_samples(
                 plan.dataset, plan.length.samples, tokenizer
@@ -59,7 +59,7 @@ def build_library(plan: RunPlan, model: ModelFacts, folder: Path) -> SampleLibra
             prompts, references, origin = synthetic.make_samples(
                 plan.length.samples, plan.dataset.seed, room, tokenizer
             )
-        library = SampleLibrary(prompts, references, _facts(plan, prompts, origin))
+        library = SampleLibrary(prompts, references, _facts(plan, prompts, references, origin))
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, library)
     _require_fit(library, room, model.vocabulary)
@@ -77,23 +77,29 @@ def _source_identity(source: DatasetFile | SyntheticDataset) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def _facts(plan: RunPlan, prompts: Sequence[Sequence[int]], origin: str) -> DatasetFacts:
+def _facts(
+    plan: RunPlan, prompts: Sequence[Sequence[int]], references: Sequence[str], origin: str
+) -> DatasetFacts:
     return DatasetFacts(
         source=plan.dataset.source,
         label="mlperf-dataset" if plan.dataset.source == "file" else "synthetic",
-        library_sha256=library_sha256(prompts),
+        library_sha256=library_sha256(prompts, references),
         samples=len(prompts),
         input_tokens=distribution([len(prompt) for prompt in prompts]),
         origin=origin,
     )
 
 
-def library_sha256(prompts: Sequence[Sequence[int]]) -> str:
-    """SHA-256 over each sample's length and token ids (little-endian 32 bit), in order."""
+def library_sha256(prompts: Sequence[Sequence[int]], references: Sequence[str]) -> str:
+    """SHA-256 over each sample in order: length and token ids (little-endian 32 bit) of the
+    prompt, then length and bytes (UTF-8) of the reference."""
     total = hashlib.sha256()
-    for prompt in prompts:
+    for prompt, reference in zip(prompts, references, strict=True):
         total.update(len(prompt).to_bytes(4, "little"))
         total.update(np.asarray(prompt, dtype="<u4").tobytes())
+        text = reference.encode()
+        total.update(len(text).to_bytes(4, "little"))
+        total.update(text)
     return total.hexdigest()
 
 
@@ -136,8 +142,8 @@ def _read(path: Path) -> SampleLibrary | None:
         facts = DatasetFacts.model_validate(json.loads((table.schema.metadata or {})[b"loadfleet"]))
         prompts = table["prompt"].to_pylist()
         references = table["reference"].to_pylist()
-    except (pa.ArrowInvalid, KeyError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
-    if library_sha256(prompts) != facts.library_sha256 or len(references) != len(prompts):
+    if library_sha256(prompts, references) != facts.library_sha256:
         return None
     return SampleLibrary(prompts, references, facts)

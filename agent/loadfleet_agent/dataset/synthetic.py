@@ -14,7 +14,7 @@ from .articles import Article, write_articles
 
 LOG_SIGMA = 0.5
 """Spread of the log-normal length profile."""
-SMALLEST_ROOM = 96
+SMALLEST_ROOM = 128
 """Template and two sentences need so many tokens."""
 
 

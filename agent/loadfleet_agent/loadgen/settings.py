@@ -1,8 +1,9 @@
 """LoadGen's settings: the user.conf of a phase, and what LoadGen itself makes of it.
 
-``TestSettings.FromConfig`` works once in a process: a second call returns 0 and leaves plain
-defaults. So it runs in a process of its own, and the long-lived process that owns the engine
-sets the fields that come back. LoadGen then logs the same settings as after a direct call.
+``TestSettings.FromConfig`` works once in a process: a second call returns 0, but without
+LoadGen's own mlperf.conf (seeds 0, no token latencies). So it runs in a process of its own, and
+the long-lived process that owns the engine sets the fields that come back. LoadGen then logs the
+same settings as after a direct call.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def user_conf(plan: RunPlan, scenario: Scenario) -> str:
     Keys need spaces around '='.
     """
     prefix = f"{LOADGEN_MODEL}.{scenario.value}"
-    lines = [f"{prefix}.target_qps = {plan.scenario(scenario).target_qps:g}"]
+    lines = [f"{prefix}.target_qps = {plan.scenario(scenario).target_qps!r}"]
     if plan.length.kind == "short":
         queries = plan.length.server_queries if scenario is Scenario.SERVER else plan.length.samples
         lines += [

@@ -19,6 +19,9 @@ import mlperf_loadgen as loadgen
 
 from ..engine.base import Engine
 
+NO_TOKEN = array.array("i", [0])
+"""Stands in for a first token that never came."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
@@ -51,6 +54,7 @@ class SystemUnderTest:
         self._run_tag = run_tag
         self._tasks: set[asyncio.Task[None]] = set()
         self._outstanding: set[int] = set()
+        self._first_token_due: set[int] = set()
         self.records: list[SampleRecord] = []
         self.issued = 0
         self.output_tokens = 0
@@ -66,7 +70,9 @@ class SystemUnderTest:
             self._loop.call_soon_threadsafe(self._submit, ids, indices, now)
         except BaseException as error:  # must not reach LoadGen's C++ frames
             self._fail(error)
-            _answer_nothing(ids)
+            if self._stream:
+                self._first_token_due.update(ids)
+            self._answer_nothing(ids)
 
     def flush(self) -> None:
         """Nothing is held back."""
@@ -81,8 +87,10 @@ class SystemUnderTest:
 
     def _submit(self, ids: list[int], indices: list[int], issue_ns: int) -> None:
         self.issued += len(ids)
+        if self._stream:
+            self._first_token_due.update(ids)
         if self.failure is not None:
-            _answer_nothing(ids)
+            self._answer_nothing(ids)
             return
         self._outstanding.update(ids)
         for query_id, index in zip(ids, indices, strict=True):
@@ -100,8 +108,8 @@ class SystemUnderTest:
                 tokens.extend(part)
                 if not first_ns:
                     first_ns = time.monotonic_ns()
-                    if self._stream:
-                        _report_first_token(query_id, tokens[:1])
+                    if self._stream and query_id in self._first_token_due:
+                        self._report_first_token(query_id, tokens[:1])
                 self.output_tokens += len(part)
             last_ns = time.monotonic_ns()
             if query_id not in self._outstanding:
@@ -118,6 +126,8 @@ class SystemUnderTest:
                     hashlib.sha256(tokens.tobytes()).digest(),
                 )
             )
+            if query_id in self._first_token_due:  # the model gave no token at all
+                self._report_first_token(query_id, NO_TOKEN)
             _report_complete(query_id, tokens)
         except asyncio.CancelledError:
             raise
@@ -129,16 +139,27 @@ class SystemUnderTest:
             self.failure = error
             self.failed.set()
         open_queries, self._outstanding = list(self._outstanding), set()
-        _answer_nothing(open_queries)
+        self._answer_nothing(open_queries)
         for task in list(self._tasks):
             task.cancel()
 
+    def _report_first_token(self, query_id: int, token: array.array[int]) -> None:
+        self._first_token_due.discard(query_id)
+        address, count = token.buffer_info()
+        loadgen.FirstTokenComplete(
+            [loadgen.QuerySampleResponse(query_id, address, count * token.itemsize)]
+        )
 
-def _report_first_token(query_id: int, token: array.array[int]) -> None:
-    address, count = token.buffer_info()
-    loadgen.FirstTokenComplete(
-        [loadgen.QuerySampleResponse(query_id, address, count * token.itemsize)]
-    )
+    def _answer_nothing(self, ids: Sequence[int]) -> None:
+        """An empty answer each; LoadGen logs an error for it, which no gate lets pass.
+
+        In a Server run LoadGen must have got a first token before: without one, accuracy mode
+        ends in a segmentation fault.
+        """
+        for query_id in ids:
+            if query_id in self._first_token_due:
+                self._report_first_token(query_id, NO_TOKEN)
+            loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(query_id, 0, 0, 0)])
 
 
 def _report_complete(query_id: int, tokens: array.array[int]) -> None:
@@ -147,9 +168,3 @@ def _report_complete(query_id: int, tokens: array.array[int]) -> None:
     loadgen.QuerySamplesComplete(
         [loadgen.QuerySampleResponse(query_id, address, count * tokens.itemsize, count)]
     )
-
-
-def _answer_nothing(ids: Sequence[int]) -> None:
-    """An empty answer each; LoadGen logs an error for it, which no gate lets pass."""
-    for query_id in ids:
-        loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(query_id, 0, 0, 0)])

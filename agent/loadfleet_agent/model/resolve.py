@@ -16,7 +16,7 @@ from .tiny_llama import make_tiny_llama
 
 WEIGHT_SUFFIXES = (".safetensors",)
 HASH_WEIGHTS_UP_TO_BYTES = 2 << 30
-"""Larger weights are known by their files' names and sizes; reading 15 GiB takes minutes."""
+"""Larger weights are not hashed: reading 15 GiB takes minutes."""
 
 
 def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
@@ -63,7 +63,7 @@ def model_facts(folder: Path, name: str) -> ModelFacts:
             vocabulary=int(config["vocab_size"]),
             stop_token_ids=stop_ids,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFailure(
             FailureCode.MODEL_MISSING, f"{folder}: not a whole model folder: {error!r}"
         ) from error

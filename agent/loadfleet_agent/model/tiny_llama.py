@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from ..dataset.articles import write_articles
@@ -56,6 +56,7 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
         },
     )
     _write_weights(temporary / "model.safetensors", seed)
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that left it without weights
     temporary.replace(folder)
 
 
@@ -127,7 +128,8 @@ def _write_weights(path: Path, seed: int) -> None:
         norm = name.endswith("norm.weight")
         values = np.ones(shape) if norm else generator.normal(0.0, 0.08, shape)
         tensors[name] = values.astype(np.float16)
-    save_file(tensors, path, {"format": "pt"})
+    # Through memory: safetensors hides the reason when a file cannot be written.
+    path.write_bytes(save(tensors, {"format": "pt"}))
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from ..contract.status import FailureCode
+from ..failure import RunFailure
+
 
 class ModelTokenizer:
     """Encodes with the model's own special tokens (BOS) and decodes without any.
@@ -32,6 +35,16 @@ class ModelTokenizer:
         """Text of each answer, special tokens left out."""
         texts = self._tokenizer.decode_batch([list(ids) for ids in token_ids])
         return [_clean_up(text) for text in texts] if self._clean_up else texts
+
+
+def load_tokenizer(folder: Path) -> ModelTokenizer:
+    """The tokenizer of a model folder. Raises RunFailure (model-missing) if it is unusable."""
+    try:
+        return ModelTokenizer(folder)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise RunFailure(
+            FailureCode.MODEL_MISSING, f"{folder}: its tokenizer cannot be read: {error}"
+        ) from error
 
 
 _CLEAN_UP = (

@@ -83,7 +83,9 @@ class TestReadBundle:
     def test_finds_a_changed_log_behind_a_rewritten_manifest(
         self, host_a: HostRun, folder: Path
     ) -> None:
-        change_logged(folder, "result_99.00_percentile_latency_ns")
+        mean = logged_value(folder / DETAIL, "result_mean_latency_ns")
+        change_logged(folder, "result_mean_latency_ns")
+        edit_text(folder / SUMMARY, f": {mean}\n", f": {mean + 1}\n")
         rehash_phases(folder)
         reseal(folder)
         assert host_a.read(folder).problems == (
@@ -151,7 +153,9 @@ class TestReadBundle:
         edit_json(folder / RESULT, lambda result: result.update({key: value}))
         reseal(folder)
         wanted = getattr(host_a.read(host_a.folder).result, key)
-        assert host_a.read(folder).problems == (f"{RESULT}: {key} is {value}, planned was {wanted}",)
+        assert host_a.read(folder).problems == (
+            f"{RESULT}: {key} is {value}, planned was {wanted}",
+        )
 
     def test_finds_a_folder_of_another_host(self, host_a: HostRun, host_b: HostRun) -> None:
         assert host_a.read(host_b.folder).problems == (
@@ -166,7 +170,9 @@ class TestReadBundle:
         other = make_plan("host-a", server_target_qps=499)
         (folder / PLAN).write_text(other.model_dump_json(), encoding="utf-8")
         reseal(folder)
-        assert host_a.read(folder).problems == (f"{PLAN}: not the plan that was made for this host",)
+        assert host_a.read(folder).problems == (
+            f"{PLAN}: not the plan that was made for this host",
+        )
 
     def test_finds_a_planned_phase_that_is_not_in_the_result(
         self, host_a: HostRun, folder: Path
@@ -324,7 +330,9 @@ HOSTILE: dict[str, tuple[tarfile.TarInfo, bytes]] = {
     "folder": member("folder", type=tarfile.DIRTYPE, size=0),
     "a name twice": member("first"),
     "a file for a folder": member("first/second"),
-    "a broken header": member("sparse", pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "1"}),
+    "a broken header": member(
+        "sparse", pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "1"}
+    ),
 }
 
 

@@ -26,6 +26,6 @@ def fleet_run(tmp_path_factory: pytest.TempPathFactory) -> FleetRun:
 @pytest.fixture(scope="session")
 def lost_run(tmp_path_factory: pytest.TempPathFactory) -> FleetRun:
     """A fleet of which no host is reached, limited to two of three."""
-    hosts = {name: UNREACHABLE for name in ("one", "two", "three")}
+    hosts = dict.fromkeys(("one", "two", "three"), UNREACHABLE)
     site = Site(tmp_path_factory.mktemp("lost"), hosts)
     return FleetRun(site, site.play("--limit", "one,two"))

@@ -39,9 +39,7 @@ class TestWrongSettings:
     @pytest.mark.parametrize(
         ("name", "hosts"), [("group_vars/all.yml", "one, two"), ("host_vars/two.yml", "two")]
     )
-    def test_a_misspelt_key_in_a_file_of_variables(
-        self, site: Site, name: str, hosts: str
-    ) -> None:
+    def test_a_misspelt_key_in_a_file_of_variables(self, site: Site, name: str, hosts: str) -> None:
         place = site.add(name, "loadfleet_profil: null-engine")
         self.assert_refused(site, f"{place}: {MISSPELT} (host {hosts})")
 
@@ -101,7 +99,9 @@ class TestFleet:
         assert fleet_run.played.returncode != 0
         recap = {
             match[1]: int(match[2])
-            for match in re.finditer(r"^(\w+)\s+: ok=.* failed=(\d+)", fleet_run.played.output, re.M)
+            for match in re.finditer(
+                r"^(\w+)\s+: ok=.* failed=(\d+)", fleet_run.played.output, re.M
+            )
         }
         assert recap == {"good": 0, "gone": 1, "odd": 1}
 

@@ -59,8 +59,9 @@ def _stored(folder: Path) -> Path:
 def test_says_what_the_samples_are(plan: RunPlan, tiny_model: ModelFacts, tmp_path: Path) -> None:
     library = build_library(plan, tiny_model, tmp_path)
     expected = hashlib.sha256()
-    for prompt in library.prompts:
+    for prompt, reference in zip(library.prompts, library.references, strict=True):
         expected.update(struct.pack(f"<I{len(prompt)}I", len(prompt), *prompt))
+        expected.update(struct.pack("<I", len(reference.encode())) + reference.encode())
     assert library.facts.library_sha256 == expected.hexdigest()
     assert (library.facts.source, library.facts.label) == ("synthetic", "synthetic")
     assert library.facts.samples == len(library.prompts) == len(library.references) == 64

@@ -126,9 +126,7 @@ class TestOpenRun:
     ) -> None:
         open_hosts(tmp_path, "a", "b")
         before = snapshot(tmp_path)
-        other = make_plan(
-            "b", server_target_qps=400, length={"samples": 8, "server_queries": 500}
-        )
+        other = make_plan("b", server_target_qps=400, length={"samples": 8, "server_queries": 500})
         with pytest.raises(InventoryError) as caught:
             open_run(
                 tmp_path, "run-1", [planned("a"), planned("b", other)], ["a", "b"], LATER,

@@ -75,7 +75,11 @@ def test_refuses_an_unknown_key_that_is_like_no_other() -> None:
     [
         ("loadfleet_poll_s", 0, "poll_s: input should be greater than 0 (got 0)"),
         ("loadfleet_home", "relative", "home: string should match pattern"),
-        ("loadfleet_server_target_qps", "fast", "server_target_qps: input should be a valid number"),
+        (
+            "loadfleet_server_target_qps",
+            "fast",
+            "server_target_qps: input should be a valid number",
+        ),
         ("loadfleet_server_target_qps", -1, "server_target_qps: input should be greater than 0"),
         ("loadfleet_scenarios", ["Sideways"], "scenarios.0: input should be 'Offline' or 'Server'"),
         ("loadfleet_model", {"source": "moon"}, "model: "),

@@ -239,7 +239,9 @@ class TestGroups:
             "host-b": "A",
             "host-c": "B",
         }
-        assert [(s.group, s.scenario.value, [h.host for h in s.hosts]) for s in report.scenarios] == [
+        assert [
+            (s.group, s.scenario.value, [h.host for h in s.hosts]) for s in report.scenarios
+        ] == [
             ("A", "Offline", ["host-a", "host-b"]),
             ("A", "Server", ["host-a", "host-b"]),
             ("B", "Offline", ["host-c"]),

@@ -122,9 +122,7 @@ class TestLine:
             ),
         ],
     )
-    def test_tells_phase_and_progress(
-        self, look: Any, quiet: float, line: tuple[str, str]
-    ) -> None:
+    def test_tells_phase_and_progress(self, look: Any, quiet: float, line: tuple[str, str]) -> None:
         assert agent_wait._line(look, quiet) == line
 
 
@@ -136,9 +134,7 @@ class TestProgress:
         lines = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
         assert lines == ["gpu-01: 1/10 inspect", "gpu-01: 2/10 prepare"]
 
-    def test_shows_no_second_line_before_its_time(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_shows_no_second_line_before_its_time(self, capsys: pytest.CaptureFixture[str]) -> None:
         progress = agent_wait.Progress("gpu-01", 3600.0)
         for topic in ("inspect", "prepare", "load"):
             progress.tell(topic, topic)
