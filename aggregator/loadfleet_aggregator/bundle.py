@@ -31,6 +31,8 @@ MAX_FILES = 1_000
 MAX_FILE_BYTES = 512 << 20
 MAX_TOTAL_BYTES = 2 << 30
 MAX_DOCUMENT_BYTES = 16 << 20
+MAX_PATH_LENGTH = 255
+MOST_TOKENS = 2.0**63
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -67,7 +69,9 @@ def unpack(archive: Path, target: Path) -> None:
         _extract(archive, temporary)
         shutil.rmtree(target, ignore_errors=True)
         temporary.replace(target)
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except BundleError:
+        raise
+    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
         raise BundleError(f"{archive.name}: not a whole archive: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -93,7 +97,8 @@ def _extract(archive: Path, folder: Path) -> None:
 
 def _safe_path(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+    unusable = not path.parts or "\0" in name or len(name) > MAX_PATH_LENGTH
+    if unusable or path.is_absolute() or ".." in path.parts:
         raise BundleError(f"{name!r}: a path that leaves the folder")
     return path
 
@@ -165,7 +170,7 @@ def _check_manifest(folder: Path, run_id: str) -> list[str]:
     known = set(manifest.files) | NOT_IN_MANIFEST
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if not path.is_dir() and name not in known:
+        if (path.is_symlink() or not path.is_dir()) and name not in known:
             problems.append(f"{name}: not in the manifest")
     return problems
 
@@ -199,6 +204,13 @@ def _check_phase(
     problems = []
     if logged != phase.loadgen:
         problems.append(f"{phase.name}: the result's numbers are not those of LoadGen's log")
+    for name, wanted in phase.files.items():
+        # A name that is no plain file name is no file of this folder, and fails the same way.
+        path = folder / PHASES / phase.name / PurePosixPath(name).name
+        if name == ACCURACY_LOG and not path.exists():
+            continue
+        if not path.is_file() or file_sha256(path) != wanted:
+            problems.append(f"{PHASES}/{phase.name}/{name}: not as it was when LoadGen ended")
     tokens = phase.output_tokens
     gate = check_run(
         logged,
@@ -208,7 +220,7 @@ def _check_phase(
             official_length=plan.length.kind == "official",
             samples=result.dataset.samples if result.dataset else 0,
             answered=phase.samples,
-            output_tokens=round(tokens.mean * tokens.count),
+            output_tokens=round(min(tokens.mean * tokens.count, MOST_TOKENS)),
             fewest_output_tokens=round(tokens.minimum),
             most_output_tokens=round(tokens.maximum),
             max_tokens=plan.generation.max_tokens,

@@ -164,7 +164,9 @@ def _pip(command: str, entries: list[LockEntry], scratch: Path, *arguments: str)
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        lines = done.stderr.splitlines()
+        first = next((n for n, line in enumerate(lines) if line.startswith("ERROR")), len(lines))
+        reason = [line.strip() for line in lines[first:] if line.strip()]
         raise WheelhouseError(
             f"pip {command} failed: {' '.join(reason or done.stderr.splitlines()[-1:])}"
         )

@@ -52,18 +52,17 @@ class Reading:
 
 
 class Progress:
-    """Prints a host's newest line, at most one in ``every`` seconds; a new phase at once."""
+    """Prints a host's newest line, at most one in ``every`` seconds; the rest is dropped."""
 
     def __init__(self, host: str, every: float) -> None:
         self.host, self.every = host, every
-        self.shown, self.at, self.topic = "", float("-inf"), ""
+        self.shown, self.at = "", float("-inf")
 
-    def tell(self, topic: str, text: str) -> None:
-        due = time.monotonic() - self.at >= self.every
-        if text != self.shown and (due or (topic != self.topic and not self.shown)):
+    def tell(self, text: str) -> None:
+        if text != self.shown and time.monotonic() - self.at >= self.every:
             # From a worker this goes through the results queue and is on the terminal at once.
             display.display(f"{time.strftime('%H:%M:%S')} {self.host}: {text}")
-            self.shown, self.at, self.topic = text, time.monotonic(), topic
+            self.shown, self.at = text, time.monotonic()
 
 
 class ActionModule(ActionBase):
@@ -119,9 +118,9 @@ class ActionModule(ActionBase):
                 )
                 break
             if link_error:
-                progress.tell("link", f"link lost, trying again ({link_error})")
+                progress.tell(f"link lost, trying again ({link_error})")
             else:
-                progress.tell(*_line(last, quiet))
+                progress.tell(_line(last, quiet))
             time.sleep(args["poll_s"])
         state, why = end
         result.update(
@@ -176,17 +175,16 @@ def _end(reading: Reading, gone: int) -> tuple[str, str] | None:
     return None
 
 
-def _line(reading: Reading | None, quiet: float) -> tuple[str, str]:
-    """Topic (the phase) and text of a host's progress."""
+def _line(reading: Reading | None, quiet: float) -> str:
+    """A host's progress as text."""
     status = reading.status if reading else {}
     if not status:
-        return "", "no status yet"
-    phase = str(status["phase"])
-    text = f"{status['phase_index'] + 1}/{status['phase_count']} {phase}"
+        return "no status yet"
+    text = f"{status['phase_index'] + 1}/{status['phase_count']} {status['phase']}"
     if status["total"]:
         text += f" {status['done']}/{status['total']} {status['unit']}"
     if status["tokens_per_s"]:
         text += f", {status['tokens_per_s']:,.0f} tokens/s"
     if status.get("eta_s") is not None:
         text += f", {status['eta_s']:.0f} s left"
-    return phase, f"{text} (no news for {quiet:.0f} s)" if quiet > QUIET_S else text
+    return f"{text} (no news for {quiet:.0f} s)" if quiet > QUIET_S else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,16 @@ class ActionModule(ActionBase):
         hostvars = variables["hostvars"]
         selected = list(variables["ansible_play_hosts_all"])
         hosts = {name: _ours(hostvars[name]) for name in selected}
-        first = hosts[selected[0]]
-        results = project / str(first.get("loadfleet_results_dir", "results"))
-        asked = first.get("loadfleet_run_id")
         now = utc_now()
+        check = self._task.check_mode
         try:
-            with only_one_controller(results):
+            planned = plan_hosts(hosts, "unnamed", _origin, project)
+            first = planned[0].fleet
+            results, asked = project / first.results_dir, first.run_id
+            with nullcontext() if check else only_one_controller(results):
                 run_id, continued = choose_run_id(results, asked, now)
-                planned = plan_hosts(hosts, run_id, _origin, project)
-                if not self._task.check_mode:
+                planned = [item.in_run(run_id) for item in planned]
+                if not check:
                     inventory = [name for name in variables["groups"]["all"] if name in hostvars]
                     open_run(results, run_id, planned, inventory, now, asked=asked is not None)
         except InventoryError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,10 @@ class PlannedHost:
     fleet: FleetSettings
     plan: RunPlan
 
+    def in_run(self, run_id: str) -> PlannedHost:
+        """The same host planned for this run."""
+        return replace(self, plan=self.plan.model_copy(update={"run_id": run_id}))
+
 
 Origin = Callable[[str, Any], str]
 """Where a variable was set, from its name and value, as 'file:line'; '' if unknown."""
@@ -91,12 +95,20 @@ def plan_hosts(
     findings: dict[str, list[str]] = {}
     for name, variables in hosts.items():
         ours = {key: value for key, value in variables.items() if key.startswith(PREFIX)}
-        try:
-            planned.append(_plan_host(name, ours, run_id, project))
-        except SettingsError as error:
-            key = f"{PREFIX}{error.key}" if error.key else "the settings"
+        wrong = [
+            SettingsError(key, f"no such setting{_suggest(key)}")
+            for key in (name.removeprefix(PREFIX) for name in ours)
+            if key not in KNOWN_KEYS
+        ]
+        if not wrong:
+            try:
+                planned.append(_plan_host(name, ours, run_id, project))
+            except SettingsError as error:
+                wrong.append(error)
+        for finding in wrong:
+            key = f"{PREFIX}{finding.key}" if finding.key else "the settings"
             where = origin(key, ours[key]) if key in ours else ""
-            text = f"{where + ': ' if where else ''}{key}: {error.message}"
+            text = f"{where + ': ' if where else ''}{key}: {finding.message}"
             findings.setdefault(text, []).append(name)
     if findings:
         raise InventoryError(
@@ -107,9 +119,6 @@ def plan_hosts(
 
 def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path) -> PlannedHost:
     values = {key.removeprefix(PREFIX): value for key, value in variables.items()}
-    for key in values:
-        if key not in KNOWN_KEYS:
-            raise SettingsError(key, f"no such setting{_suggest(key)}")
     try:
         fleet = FleetSettings.model_validate(
             {key: value for key, value in values.items() if key in FleetSettings.model_fields}

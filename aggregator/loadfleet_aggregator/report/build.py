@@ -242,7 +242,7 @@ def _host_report(
         else bundle.status.attempt
         if bundle and bundle.status
         else 0,
-        labels=plan.labels if plan else (),
+        labels=plan.labels if plan else result.labels if result else (),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
         shares_machine_with=sharing,

@@ -82,7 +82,7 @@ def render_csv(report: FleetReport) -> str:
             {
                 "host": _no_formula(host.name),
                 "verdict": host.verdict.kind.value,
-                "phase": host.verdict.phase,
+                "phase": _no_formula(host.verdict.phase),
                 "reason": _no_formula(host.verdict.reason),
                 "group": host.group or "",
                 "labels": " ".join(host.labels),
@@ -152,4 +152,4 @@ def _duration(seconds: float) -> str:
 
 
 def _markdown_cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -97,32 +97,29 @@ class TestLine:
     @pytest.mark.parametrize(
         ("look", "quiet", "line"),
         [
-            (None, 0.0, ("", "no status yet")),
-            (agent_wait.Reading(BOOT, True, {}), 0.0, ("", "no status yet")),
-            (reading(), 0.0, ("server-performance", "7/10 server-performance")),
+            (None, 0.0, "no status yet"),
+            (agent_wait.Reading(BOOT, True, {}), 0.0, "no status yet"),
+            (reading(), 0.0, "7/10 server-performance"),
             (
                 reading(done=5, total=64),
                 0.0,
-                ("server-performance", "7/10 server-performance 5/64 samples"),
+                "7/10 server-performance 5/64 samples",
             ),
             (
                 reading(done=5, total=64, tokens_per_s=1234.4, eta_s=9.6),
                 0.0,
-                (
-                    "server-performance",
-                    "7/10 server-performance 5/64 samples, 1,234 tokens/s, 10 s left",
-                ),
+                "7/10 server-performance 5/64 samples, 1,234 tokens/s, 10 s left",
             ),
-            (reading(eta_s=0.0), 0.0, ("server-performance", "7/10 server-performance, 0 s left")),
-            (reading(), 60.0, ("server-performance", "7/10 server-performance")),
+            (reading(eta_s=0.0), 0.0, "7/10 server-performance, 0 s left"),
+            (reading(), 60.0, "7/10 server-performance"),
             (
                 reading(),
                 61.0,
-                ("server-performance", "7/10 server-performance (no news for 61 s)"),
+                "7/10 server-performance (no news for 61 s)",
             ),
         ],
     )
-    def test_tells_phase_and_progress(self, look: Any, quiet: float, line: tuple[str, str]) -> None:
+    def test_tells_phase_and_progress(self, look: Any, quiet: float, line: str) -> None:
         assert agent_wait._line(look, quiet) == line
 
 
@@ -130,12 +127,12 @@ class TestProgress:
     def test_shows_each_new_line_with_the_host(self, capsys: pytest.CaptureFixture[str]) -> None:
         progress = agent_wait.Progress("gpu-01", 0.0)
         for text in ("1/10 inspect", "1/10 inspect", "2/10 prepare"):
-            progress.tell("phase", text)
+            progress.tell(text)
         lines = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
         assert lines == ["gpu-01: 1/10 inspect", "gpu-01: 2/10 prepare"]
 
     def test_shows_no_second_line_before_its_time(self, capsys: pytest.CaptureFixture[str]) -> None:
         progress = agent_wait.Progress("gpu-01", 3600.0)
         for topic in ("inspect", "prepare", "load"):
-            progress.tell(topic, topic)
+            progress.tell(topic)
         assert len(capsys.readouterr().out.splitlines()) == 1
