@@ -19,6 +19,8 @@ from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
 from .base import EngineDied, EngineStartError
 
+UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+
 
 class VllmEngine:
     """One vLLM engine; its core runs in a process of its own, apart from LoadGen's thread."""
@@ -101,6 +103,10 @@ def _arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
     }
     if plan.runtime is Runtime.CUDA:
         arguments["gpu_memory_utilization"] = engine.gpu_memory_utilization
+    elif engine.tensor_parallel_size == 1:
+        # As on one GPU: the model in the engine core's process. By default the CPU build puts it
+        # into a third one, which spins on its queue and takes a whole core from the others.
+        arguments["distributed_executor_backend"] = UNIPROC
     if engine.attention_backend is not None:
         arguments["attention_backend"] = engine.attention_backend
     return arguments
