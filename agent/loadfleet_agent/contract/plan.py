@@ -84,7 +84,12 @@ class ShortLength(Frozen):
         description="queries of a Server run; under "
         f"{EARLY_STOPPING_MIN_QUERIES} LoadGen cannot confirm a 99th percentile",
     )
-    min_duration_ms: int = Field(default=0, ge=0, le=OFFICIAL_MIN_DURATION_MS)
+    min_duration_ms: int = Field(
+        default=0,
+        ge=0,
+        le=OFFICIAL_MIN_DURATION_MS,
+        description="least length of a performance run",
+    )
 
 
 RunLength = Annotated[OfficialLength | ShortLength, Field(discriminator="kind")]
@@ -105,10 +110,10 @@ class ScenarioPlan(Frozen):
 class InactivityLimits(Frozen):
     """Seconds without progress after which a phase is ended. Not limits on its length."""
 
-    prepare_s: float = Field(default=1800, gt=0)
-    load_s: float = Field(default=1800, gt=0)
-    generate_s: float = Field(default=300, gt=0)
-    score_s: float = Field(default=900, gt=0)
+    prepare_s: float = Field(default=1800, gt=0, description="model and dataset put in place")
+    load_s: float = Field(default=1800, gt=0, description="engine started, warmed up")
+    generate_s: float = Field(default=300, gt=0, description="a LoadGen run")
+    score_s: float = Field(default=900, gt=0, description="ROUGE computed")
 
 
 class RunPlan(Document):

@@ -29,33 +29,43 @@ class EngineSettings(Frozen):
         default="vllm",
         description="vllm, or null: instant made-up tokens, to measure the harness alone",
     )
-    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        default="bfloat16", description="of weights and activations"
+    )
     quantization: str | None = Field(default=None, description="vLLM's name; None: as the model")
-    kv_cache_dtype: str = "auto"
+    kv_cache_dtype: str = Field(default="auto", description="vLLM's name; auto: as dtype")
     max_model_len: int = Field(
         default=2688, ge=64, description="longest prompt plus answer, tokens"
     )
     max_num_seqs: int = Field(default=256, ge=1, description="sequences in one engine step")
-    max_num_batched_tokens: int | None = Field(default=None, ge=1)
-    gpu_memory_utilization: float = Field(default=0.92, gt=0, le=1)
+    max_num_batched_tokens: int | None = Field(
+        default=None, ge=1, description="tokens in one engine step; default: vLLM's choice"
+    )
+    gpu_memory_utilization: float = Field(
+        default=0.92, gt=0, le=1, description="share of the GPU's memory that vLLM may take"
+    )
     cpu_kv_cache_gib: int = Field(default=1, ge=1, description="KV cache of the CPU build, GiB")
-    tensor_parallel_size: int = Field(default=1, ge=1)
-    enforce_eager: bool = False
+    tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs that share one model")
+    enforce_eager: bool = Field(default=False, description="no CUDA graphs, no torch.compile")
     enable_prefix_caching: bool = Field(
         default=False, description="MLPerf forbids reuse of KV blocks across queries"
     )
-    attention_backend: str | None = None
+    attention_backend: str | None = Field(
+        default=None, description="vLLM's name, e.g. FLASH_ATTN; default: vLLM's choice"
+    )
     load_format: Literal["auto", "dummy"] = Field(
         default="auto", description="dummy: random weights, a speed without an accuracy"
     )
-    seed: int = 0
+    seed: int = Field(default=0, description="vLLM's own; decoding is greedy all the same")
 
 
 class Generation(Frozen):
     """Greedy decoding as MLPerf's reference does it; other values make the result non-MLPerf."""
 
-    max_tokens: int = Field(default=MAX_OUTPUT_TOKENS, ge=2, le=4096)
-    min_tokens: int = Field(default=MIN_OUTPUT_TOKENS, ge=1)
+    max_tokens: int = Field(
+        default=MAX_OUTPUT_TOKENS, ge=2, le=4096, description="longest answer, tokens"
+    )
+    min_tokens: int = Field(default=MIN_OUTPUT_TOKENS, ge=1, description="shortest answer, tokens")
 
 
 class Profile(Frozen):

@@ -43,9 +43,15 @@ class HostSettings(Frozen):
         description="official, or samples and server_queries of an explicit short run",
     )
     scenarios: tuple[Scenario, ...] = Field(
-        default=(Scenario.OFFLINE, Scenario.SERVER), min_length=1
+        default=(Scenario.OFFLINE, Scenario.SERVER),
+        min_length=1,
+        description="what is run, in this order",
     )
-    modes: tuple[Mode, ...] = Field(default=(Mode.PERFORMANCE, Mode.ACCURACY), min_length=1)
+    modes: tuple[Mode, ...] = Field(
+        default=(Mode.PERFORMANCE, Mode.ACCURACY),
+        min_length=1,
+        description="what is run of each scenario, in this order",
+    )
     offline_target_qps: float = Field(
         default=10.0, gt=0, description="expected Offline samples per second (sets the length)"
     )

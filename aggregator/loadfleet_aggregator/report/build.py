@@ -176,7 +176,7 @@ def _scenario(
     }
     if sharing:
         note = (
-            f"{', '.join(sorted(sharing))} share a machine and slow each other down: "
+            f"hosts {', '.join(sorted(sharing))} share a machine, so they take from each other: "
             "no sum and no scaling is claimed"
         )
     elif len(valid) < 2:
