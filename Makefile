@@ -20,7 +20,10 @@ setup: $(VENV)/.ready ## make the controller's environment in .venv
 
 $(VENV)/.ready: locks/controller.txt agent/pyproject.toml aggregator/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "loadfleet needs Python 3.11 or newer; give one with make PYTHON=...")'
-	@command -v uv >/dev/null || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet --user uv 2>/dev/null || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	@command -v uv >/dev/null || $(PYTHON) -m uv --version >/dev/null 2>&1 \
+	|| $(PYTHON) -m pip install --quiet --user uv 2>/dev/null \
+	|| { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; } \
+	|| { echo "uv could not be installed from PyPI: install it, or your system's python3-venv and python3-pip" >&2; exit 1; }
 	@uv=$$(command -v uv || ls .venv-uv/bin/uv 2>/dev/null || echo "$(PYTHON) -m uv"); \
 	$$uv venv --quiet --allow-existing --python $(PYTHON) $(VENV); \
 	$$uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r locks/controller.txt; \
