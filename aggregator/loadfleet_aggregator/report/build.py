@@ -171,8 +171,11 @@ def _scenario(
 ) -> ScenarioReport:
     valid = [(host, phase) for host, phase in entries if _counts(host, phase)]
     best = max((phase.tokens_per_second or 0 for _, phase in valid or entries), default=0)
-    sharing = {host.name for host, _ in valid} & {
-        other for host, _ in valid for other in host.shares_machine_with
+    sharing = {
+        name
+        for host, _ in valid
+        if host.shares_machine_with
+        for name in (host.name, *host.shares_machine_with)
     }
     if sharing:
         note = (
