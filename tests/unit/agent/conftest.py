@@ -17,7 +17,7 @@ from .helpers import QUICK, Agent
 
 VLLM_SETTINGS: dict[str, Any] = QUICK | {
     "profile": "cpu-smoke",
-    "server_target_qps": 20,
+    "server_target_qps": 10,
     "modes": ["performance", "accuracy"],
 }
 

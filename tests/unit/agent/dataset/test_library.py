@@ -67,7 +67,7 @@ def test_says_what_the_samples_are(plan: RunPlan, tiny_model: ModelFacts, tmp_pa
     assert library.facts.samples == len(library.prompts) == len(library.references) == 64
     lengths = sorted(map(len, library.prompts))
     assert library.facts.input_tokens.minimum == lengths[0]
-    assert library.facts.input_tokens.maximum == lengths[-1] <= 512 - 16
+    assert library.facts.input_tokens.maximum == lengths[-1] <= 512 - plan.generation.max_tokens
     assert library.facts.input_tokens.mean == pytest.approx(sum(lengths) / 64)
 
 

@@ -12,6 +12,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.profile import load_profile
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.library import build_library
 
@@ -20,7 +21,7 @@ from ..helpers import Agent, wait_until
 
 pytestmark = pytest.mark.vllm
 
-MAX_TOKENS = 16
+MAX_TOKENS = load_profile("cpu-smoke").generation.max_tokens
 
 
 def _answers(run: FinishedRun, phase: str) -> dict[int, list[int]]:
@@ -128,9 +129,9 @@ def test_server_tokens_come_one_after_the_other(vllm_run: FinishedRun) -> None:
     )
     assert phase.loadgen.ttft is not None
     assert phase.loadgen.ttft.minimum > 0
-    # LoadGen measures from the query's due time, we from the moment it was handed to us.
-    ttft = (first - issue).mean()
-    assert ttft == pytest.approx(phase.loadgen.ttft.mean, rel=0.5)
+    # LoadGen measures from the query's due time to our report of the token, we from the moment
+    # at which it handed the query over to the token itself: within LoadGen's time.
+    assert 0 < (first - issue).mean() <= phase.loadgen.ttft.mean
 
 
 def test_an_engine_core_that_is_killed_ends_the_run_with_the_reason(agent: Agent) -> None:
