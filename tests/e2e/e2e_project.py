@@ -7,12 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ["ansible-playbook", "run_benchmark.yml", "-i", "inventory/"]
@@ -96,12 +93,3 @@ class Project:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return found
-
-
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = PATIENCE_S) -> None:
-    """Returns when the condition holds; fails the test if it never does."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {limit_s:.0f} s in vain for: {what}")
-        time.sleep(0.1)

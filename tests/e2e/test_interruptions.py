@@ -10,7 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
-from e2e_project import Project, wait_for
+from e2e_project import PATIENCE_S, Project
+from waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
@@ -44,8 +45,8 @@ def test_a_killed_playbook_and_a_dead_engine_cost_nothing_that_was_finished(
     project: Project,
 ) -> None:
     playbook = project.start()
-    wait_for(lambda: project.phase("demo-a") == "load", "demo-a loading its engine")
-    wait_for(lambda: project.phase("demo-b") == "load", "demo-b loading its engine")
+    wait_until(lambda: project.phase("demo-a") == "load", "demo-a loading its engine", PATIENCE_S)
+    wait_until(lambda: project.phase("demo-b") == "load", "demo-b loading its engine", PATIENCE_S)
     agents = {
         host: json.loads((Path(project.host_folder(host) or "") / "status.json").read_text())["pid"]
         for host in ("demo-a", "demo-b")
@@ -57,7 +58,11 @@ def test_a_killed_playbook_and_a_dead_engine_cost_nothing_that_was_finished(
 
     # The same command again attaches to the same agents.
     again = project.start()
-    wait_for(lambda: project.phase("demo-b") == "server-performance", "demo-b under Server load")
+    wait_until(
+        lambda: project.phase("demo-b") == "server-performance",
+        "demo-b under Server load",
+        PATIENCE_S,
+    )
     finished = phase_stamp(project, "demo-b", "offline-performance")
     core = engine_core(project, "demo-b")
     core.send_signal(signal.SIGKILL)
@@ -78,7 +83,7 @@ def test_a_killed_playbook_and_a_dead_engine_cost_nothing_that_was_finished(
     ]
     assert only_run(project)["run_id"] == run_id
     assert only_run(project)["closed"] is False
-    wait_for(lambda: project.processes() == [], "all processes of the run to be gone", 120)
+    wait_until(lambda: project.processes() == [], "all processes of the run to be gone", 120)
 
     # And again: the failed host goes on after its finished phases, the other is left alone.
     alone = phase_stamp(project, "demo-a", "server-performance")

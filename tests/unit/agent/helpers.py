@@ -7,11 +7,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import yaml
@@ -19,10 +17,9 @@ from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult
 from loadfleet_agent.contract.settings import parse_settings, resolve_plan
 from loadfleet_agent.contract.status import Status
+from waiting import LONG_S, wait_until
 
 COMMAND = str(Path(sys.executable).parent / "loadfleet-agent")
-LONG_S = 300.0
-T = TypeVar("T")
 MARK = "LOADFLEET_TEST_MARK"
 
 QUICK: dict[str, Any] = {
@@ -42,17 +39,6 @@ SLOW: dict[str, Any] = QUICK | {"server_target_qps": 40}
 def make_plan(run_id: str = "run", host: str = "host", **changes: Any) -> RunPlan:
     """The quick plan with settings changed."""
     return resolve_plan(parse_settings(QUICK | changes), run_id=run_id, host=host)
-
-
-def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = LONG_S) -> T:
-    """The first truthy value of ``condition``; fails with ``what`` if there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:

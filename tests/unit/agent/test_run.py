@@ -14,9 +14,10 @@ import pytest
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.result import Manifest
 from loadfleet_agent.contract.status import Event, FailureCode, State, Status
+from waiting import wait_until
 
 from .conftest import FinishedRun
-from .helpers import QUICK, SLOW, Agent, wait_until
+from .helpers import QUICK, SLOW, Agent
 
 CHANGING = {"manifest.json", "status.json", "agent.log"}
 """The manifest itself and what is still written after it."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 from loadfleet_agent.contract.status import FailureCode, State
+from waiting import wait_until
 
 from .conftest import FinishedRun
-from .helpers import QUICK, SLOW, Agent, snapshot, wait_until
+from .helpers import QUICK, SLOW, Agent, snapshot
 
 
 def test_a_valid_run_ends_with_0(null_run: FinishedRun) -> None:

@@ -7,12 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import FileEntry, Manifest
@@ -27,12 +26,11 @@ from loadfleet_agent.contract.settings import parse_settings, resolve_plan
 from loadfleet_aggregator.bundle import Bundle, read_bundle
 from loadfleet_aggregator.fleet.record import HOSTS, ControllerNote, open_run
 from loadfleet_aggregator.fleet.settings import FleetSettings, PlannedHost
+from waiting import LONG_S
 
 BIN = Path(sys.executable).parent
 RUN_ID = "run-1"
 CREATED = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
-LONG_S = 300.0
-T = TypeVar("T")
 
 QUICK: dict[str, Any] = {
     "profile": "null-engine",
@@ -164,17 +162,6 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
-
-
-def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = LONG_S) -> T:
-    """The first truthy value of ``condition``; fails with ``what`` if there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 def waits_for_lock(pid: int) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from loadfleet_aggregator.fleet.record import HOSTS, RUN_RECORD
 from loadfleet_aggregator.report.model import FleetReport
+from waiting import LONG_S
 
-from .helpers import BIN, LONG_S, HostRun, make_run, snapshot
+from .helpers import BIN, HostRun, make_run, snapshot
 
 
 def loadfleet(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -20,8 +20,7 @@ from loadfleet_aggregator.wheelhouse import (
     read_lock,
     wheelhouse_key,
 )
-
-from .helpers import LONG_S
+from waiting import LONG_S
 
 ROOT = Path(__file__).parents[3]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

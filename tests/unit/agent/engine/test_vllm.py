@@ -15,9 +15,10 @@ from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.profile import load_profile
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.library import build_library
+from waiting import wait_until
 
 from ..conftest import VLLM_SETTINGS, FinishedRun
-from ..helpers import Agent, wait_until
+from ..helpers import Agent
 
 pytestmark = pytest.mark.vllm
 

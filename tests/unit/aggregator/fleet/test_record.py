@@ -21,8 +21,9 @@ from loadfleet_aggregator.fleet.record import (
     write_record,
 )
 from loadfleet_aggregator.fleet.settings import InventoryError
+from waiting import LONG_S, wait_until
 
-from ..helpers import CREATED, LONG_S, make_plan, planned, snapshot, wait_until, waits_for_lock
+from ..helpers import CREATED, make_plan, planned, snapshot, waits_for_lock
 
 LATER = CREATED + timedelta(hours=1)
 
