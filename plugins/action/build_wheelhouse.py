@@ -43,13 +43,16 @@ class ActionModule(ActionBase):
         project = Path(self._task.args["project"]).resolve()
         store = (project / self._task.args["store"]).resolve()
         hosts: dict[str, dict[str, Any]] = {}
+        keys: dict[tuple[str, str], str] = {}  # each hashes the agent's whole source
         changed = False
         for name, entry in self._task.args["runtimes"].items():
             facts = variables["hostvars"][name].get(self._task.args["facts"], {})
             if "python_version" not in facts:
                 continue  # not reached, or not fit for the agent
             runtime, version = entry["runtime"], facts["python_version"]
-            key = wheelhouse_key(project, runtime, version)
+            if (runtime, version) not in keys:
+                keys[runtime, version] = wheelhouse_key(project, runtime, version)
+            key = keys[runtime, version]
             folder = store / key
             installed = key in facts["environments"]
             if not installed and not self._task.check_mode:

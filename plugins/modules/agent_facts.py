@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import pathlib
 import platform
@@ -17,8 +15,8 @@ DOCUMENTATION = r"""
 module: agent_facts
 short_description: Read what decides how the agent is deployed on a host
 description:
-  - Python of the agent, architecture, C library, free space, the environments that are there
-    and the run in progress. Changes nothing.
+  - Python of the agent, architecture, C library, free space, and the environments that are
+    there. Changes nothing.
 options:
   home:
     description: The agent's data folder.
@@ -55,10 +53,6 @@ environments:
   type: list
   elements: str
   returned: always
-running:
-  description: The run in progress (run_id, since), or nothing.
-  type: dict
-  returned: always
 """
 
 OLDEST = (3, 11)
@@ -80,20 +74,6 @@ def existing_parent(path: pathlib.Path) -> pathlib.Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def running_run(home: pathlib.Path) -> dict[str, str] | None:
-    """Who holds the run lock, or None."""
-    try:
-        with (home / "run.lock").open(encoding="utf-8") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner: dict[str, str] = json.load(stream)
-                return owner
-    except (OSError, ValueError):
-        pass
-    return None
 
 
 def main() -> None:
@@ -132,7 +112,6 @@ def main() -> None:
         python_version="{}.{}".format(*version),
         free_gib=round(free, 1),
         environments=environments,
-        running=running_run(home),
     )
 
 
