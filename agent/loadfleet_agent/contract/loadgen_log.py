@@ -18,8 +18,12 @@ from .base import Frozen
 from .benchmark import Seeds
 
 _MARK = ":::MLLOG "
-_PERCENTILE = re.compile(r"^result_(?:(first_token)_)?(\d+\.\d+)_percentile_latency_ns$")
-_TPOT_PERCENTILE = re.compile(r"^result_time_per_output_token_(\d+\.\d+)_percentile_ns$")
+_PERCENTILES = {
+    "latency": re.compile(r"^result_(\d+\.\d+)_percentile_latency_ns$"),
+    "first token latency": re.compile(r"^result_first_token_(\d+\.\d+)_percentile_latency_ns$"),
+    "time to output token": re.compile(r"^result_time_per_output_token_(\d+\.\d+)_percentile_ns$"),
+}
+"""Kind of latency, in the summary's words, to the keys of its percentiles in the detail log."""
 _SUMMARY_LINE = re.compile(r"^\s*(?P<key>[^:]+?)\s*: (?P<value>.+?)\s*$")
 _MAX_LOG_BYTES = 64 * 1024 * 1024
 _SIX_DIGITS = 1.5e-5  # relative error of a value that was printed with six significant digits
@@ -190,19 +194,9 @@ def _interpret(
         samples_per_second=_throughput(values, summary, *throughput_keys[scenario], path),
         tokens_per_second=_throughput(values, summary, *token_keys[scenario], path),
         scheduled_samples_per_second=values.get("result_scheduled_samples_per_sec"),
-        latency=_latency(values, "result_{}_latency_ns", _percentiles(values, None)),
-        ttft=_latency(
-            values, "result_first_token_{}_latency_ns", _percentiles(values, "first_token")
-        ),
-        tpot=_latency(
-            values,
-            "result_time_to_output_token_{}",
-            {
-                match[1]: int(value)
-                for key, value in values.items()
-                if (match := _TPOT_PERCENTILE.match(key))
-            },
-        ),
+        latency=_latency(values, "latency", "result_{}_latency_ns"),
+        ttft=_latency(values, "first token latency", "result_first_token_{}_latency_ns"),
+        tpot=_latency(values, "time to output token", "result_time_to_output_token_{}"),
         early_stopping_ttft=str(values.get("early_stopping_ttft_result", "")).strip(),
         early_stopping_tpot=str(values.get("early_stopping_tpot_result", "")).strip(),
         errors=tuple(errors[:20]),
@@ -230,53 +224,42 @@ _IN_SUMMARY = {
     "effective_schedule_rng_seed": "schedule_rng_seed",
     "effective_performance_sample_count": "performance_sample_count",
 }
-_PERCENTILES_IN_SUMMARY = (
-    (re.compile(r"^result_(\d+\.\d+)_percentile_latency_ns$"), "latency (ns)"),
-    (
-        re.compile(r"^result_first_token_(\d+\.\d+)_percentile_latency_ns$"),
-        "first token latency (ns)",
-    ),
-    (
-        re.compile(r"^result_time_per_output_token_(\d+\.\d+)_percentile_ns$"),
-        "time to output token (ns)",
-    ),
-)
 
 
 def _require_agreement(values: dict[str, Any], summary: dict[str, str], path: Path) -> None:
     """Every number that both logs hold is the same in both."""
     pairs = dict(_IN_SUMMARY)
-    for key in values:
-        for pattern, text in _PERCENTILES_IN_SUMMARY:
+    for kind, pattern in _PERCENTILES.items():
+        for key in values:
             if match := pattern.match(key):
-                pairs[key] = f"{match[1]} percentile {text}"
+                pairs[key] = f"{match[1]} percentile {kind} (ns)"
     for key, text in pairs.items():
-        if key not in values or text not in summary:
-            continue
-        logged, printed = values[key], summary[text]
-        if isinstance(logged, int):
-            agree = int(printed) == logged
-        else:
-            agree = abs(float(printed) - float(logged)) <= max(
-                abs(float(logged)) * _SIX_DIGITS, 0.00501
-            )
-        if not agree:
-            raise LoadgenLogError(f"{path}: {key} is {logged}, the summary says {printed}")
+        if key in values and text in summary:
+            _require_same(key, values[key], summary[text], path)
+
+
+def _require_same(key: str, logged: Any, printed: str, path: Path) -> None:
+    """The summary prints integers whole, other numbers with two decimals or six digits."""
+    if isinstance(logged, int):
+        same = int(printed) == logged
+    else:
+        tolerance = max(abs(float(logged)) * _SIX_DIGITS, 0.00501)
+        same = abs(float(printed) - float(logged)) <= tolerance
+    if not same:
+        raise LoadgenLogError(f"{path}: {key} is {logged}, the summary says {printed}")
 
 
 def _optional_int(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _percentiles(values: dict[str, Any], kind: str | None) -> dict[str, int]:
-    return {
-        match[2]: int(value)
-        for key, value in values.items()
-        if (match := _PERCENTILE.match(key)) and match[1] == kind
+def _latency(values: dict[str, Any], kind: str, key: str) -> LatencyNs | None:
+    """``key`` is that of the minimum, mean and maximum, with {} for which."""
+    percentiles = {
+        match[1]: int(value)
+        for name, value in values.items()
+        if (match := _PERCENTILES[kind].match(name))
     }
-
-
-def _latency(values: dict[str, Any], key: str, percentiles: dict[str, int]) -> LatencyNs | None:
     if not percentiles:
         return None
     return LatencyNs(
@@ -295,9 +278,6 @@ def _throughput(
     printed = summary.get(summary_key)
     if printed is None:
         raise LoadgenLogError(f"{path}: {detail_key} has no counterpart in the summary")
-    # The summary prints two decimals in some scenarios and six digits in others.
-    tolerance = max(abs(float(logged)) * _SIX_DIGITS, 0.00501)
-    if abs(float(printed) - float(logged)) > tolerance:
-        raise LoadgenLogError(f"{path}: {detail_key} is {logged}, the summary says {printed}")
+    _require_same(detail_key, float(logged), printed, path)
     # Whichever has more digits; for small values that is the detail log.
     return float(printed) if abs(float(printed)) >= 10_000 else float(logged)
