@@ -106,26 +106,28 @@ def _safe_path(name: str) -> PurePosixPath:
 def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bundle:
     """Reads a collected folder and checks it against what was planned. Never raises."""
     problems: list[str] = []
+    quiet: list[str] = []  # absent parts of an unfinished run are no damage
+    plan_trouble: list[str] = []
+    plan = _read(folder / PLAN, RunPlan, plan_trouble)
     result = None
     gate: dict[str, tuple[GateFinding, ...]] = {}
     if (folder / MANIFEST).is_file():
-        problems += _check_manifest(folder, run_id)
+        manifest, trouble = _check_manifest(folder, run_id)
+        problems += trouble
         result = _read(folder / RESULT, HostResult, problems)
         if result is not None:
-            problems += _check_identity(result, run_id, host, plan_hash)
-            plan = _read(folder / PLAN, RunPlan, problems)
+            problems += _check_identity(result, run_id, host, plan_hash) + plan_trouble
             if plan is not None and plan.plan_hash != plan_hash:
                 problems.append(f"{PLAN}: not the plan that was made for this host")
             elif plan is not None:
                 for phase in result.phases:
-                    found, trouble = _check_phase(folder, phase, plan, result)
-                    gate[phase.name] = found
+                    problems += _check_files(phase, manifest)
+                    gate[phase.name], trouble = _check_phase(folder, phase, plan, result)
                     problems += trouble
                 problems += _check_coverage(result, plan)
-    quiet: list[str] = []  # absent parts of an unfinished run are no damage
     return Bundle(
         status=_read(folder / STATUS, Status, quiet),
-        plan=_read(folder / PLAN, RunPlan, quiet),
+        plan=plan,
         facts=_read(folder / HOST_FACTS, HostFacts, quiet),
         result=result,
         gate=gate,
@@ -148,11 +150,12 @@ def _read(path: Path, model: type[Model], problems: list[str]) -> Model | None:
     return None
 
 
-def _check_manifest(folder: Path, run_id: str) -> list[str]:
+def _check_manifest(folder: Path, run_id: str) -> tuple[Manifest | None, list[str]]:
+    """The manifest, and where the folder is not as it says."""
     problems: list[str] = []
     manifest = _read(folder / MANIFEST, Manifest, problems)
     if manifest is None:
-        return problems
+        return None, problems
     if manifest.run_id != run_id:
         problems.append(f"{MANIFEST}: of run {manifest.run_id}")
     for name, entry in manifest.files.items():
@@ -172,7 +175,22 @@ def _check_manifest(folder: Path, run_id: str) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if (path.is_symlink() or not path.is_dir()) and name not in known:
             problems.append(f"{name}: not in the manifest")
-    return problems
+    return manifest, problems
+
+
+def _check_files(phase: PhaseResult, manifest: Manifest | None) -> list[str]:
+    """Every file of a phase was sealed as it was when LoadGen ended.
+
+    By the manifest's hashes, which are checked against the files themselves.
+    """
+    if manifest is None:
+        return []
+    sealed = {name: entry.sha256 for name, entry in manifest.files.items()}
+    return [
+        f"{PHASES}/{phase.name}/{name}: not as it was when LoadGen ended"
+        for name, wanted in phase.files.items()
+        if sealed.get(f"{PHASES}/{phase.name}/{name}") != wanted
+    ]
 
 
 def _check_identity(result: HostResult, run_id: str, host: str, plan_hash: str) -> list[str]:
@@ -204,13 +222,6 @@ def _check_phase(
     problems = []
     if logged != phase.loadgen:
         problems.append(f"{phase.name}: the result's numbers are not those of LoadGen's log")
-    for name, wanted in phase.files.items():
-        # A name that is no plain file name is no file of this folder, and fails the same way.
-        path = folder / PHASES / phase.name / PurePosixPath(name).name
-        if name == ACCURACY_LOG and not path.exists():
-            continue
-        if not path.is_file() or file_sha256(path) != wanted:
-            problems.append(f"{PHASES}/{phase.name}/{name}: not as it was when LoadGen ended")
     tokens = phase.output_tokens
     gate = check_run(
         logged,
