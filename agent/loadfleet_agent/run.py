@@ -21,6 +21,7 @@ from .accuracy.judge import judge_accuracy
 from .accuracy.punkt import install_punkt
 from .contract.base import utc_now
 from .contract.benchmark import Mode, Scenario
+from .contract.files import write_atomic, write_model
 from .contract.host import HostFacts
 from .contract.plan import RunPlan, phase_name
 from .contract.result import (
@@ -49,7 +50,6 @@ from .contract.status import Failure, FailureCode, Level, State, Status, make_fa
 from .dataset.library import SampleLibrary, build_library
 from .engine_process import EngineProcess
 from .failure import RunFailure, explain_os_error
-from .files import write_atomic, write_model
 from .host.facts import boot_id, changed_facts, host_facts
 from .host.telemetry import Telemetry
 from .model.resolve import model_facts, resolve_model

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .contract.base import utc_now
+from .contract.files import write_model
 from .contract.run_folder import EVENTS, STATUS
 from .contract.status import Event, Level, State, Status
-from .files import write_model
 
 HEARTBEAT_S = 2.0
 RATE_WINDOW_S = 30.0

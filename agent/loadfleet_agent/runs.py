@@ -16,12 +16,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from .contract.base import digest, utc_now
+from .contract.files import write_model
 from .contract.plan import RunPlan, differing_keys
 from .contract.result import HostResult
 from .contract.run_folder import AGENT_LOG, MANIFEST, PLAN, RESULT, STATUS
 from .contract.status import FailureCode, State, Status
 from .failure import RunFailure
-from .files import write_model
 from .host.facts import host_facts
 from .host.locks import Busy, RunLocks, holder
 from .run import Run

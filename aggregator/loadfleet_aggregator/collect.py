@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadfleet_agent.contract.files import write_model
+
 from .bundle import BundleError, unpack
 from .fleet.record import (
     CONTROLLER,
@@ -11,7 +13,6 @@ from .fleet.record import (
     ControllerNote,
     read_record,
     write_record,
-    write_text_atomic,
 )
 from .report.build import build_report, with_finished
 from .report.model import FleetReport
@@ -37,7 +38,7 @@ def note_host(folder: Path, host: str, seen: tuple[str, str, str]) -> None:
                 state, step, message = "failed", "collect", str(error)
     note = ControllerNote(host=host, state=state, step=step, message=message)
     (folder / CONTROLLER).mkdir(parents=True, exist_ok=True)
-    write_text_atomic(folder / CONTROLLER / f"{host}.json", note.model_dump_json(indent=2) + "\n")
+    write_model(folder / CONTROLLER / f"{host}.json", note)
 
 
 def publish_run(folder: Path, reports: Path) -> FleetReport:

@@ -17,6 +17,11 @@ class VerdictKind(StrEnum):
     UNREACHABLE = "unreachable"
     MISSING = "missing"
 
+    @property
+    def finished(self) -> bool:
+        """Complete, validly or not."""
+        return self in (VerdictKind.OK, VerdictKind.NOT_VALID)
+
 
 class Verdict(Frozen):
     """What became of a host, where, why, and what to do about it."""

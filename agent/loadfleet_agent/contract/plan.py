@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Document, Frozen, Name, Sha256, digest
+from .base import Document, Frozen, Name, Sha256, canonical_json, digest
 from .benchmark import (
     DATASET_SAMPLES,
     EARLY_STOPPING_MIN_QUERIES,
@@ -146,7 +145,12 @@ class RunPlan(Document):
     @property
     def plan_hash(self) -> str:
         """SHA-256 of all that decides the result: equal for two hosts that run the same."""
-        return digest(self.model_dump(mode="json", exclude={"run_id", "host"}))
+        return digest(self.shared)
+
+    @property
+    def shared(self) -> dict[str, object]:
+        """The plan as JSON values without what names one run and one host."""
+        return self.model_dump(mode="json", exclude={"run_id", "host"})
 
     @property
     def phases(self) -> tuple[tuple[Scenario, Mode], ...]:
@@ -183,19 +187,20 @@ def phase_name(scenario: Scenario, mode: Mode) -> str:
     return f"{scenario.value.lower()}-{mode.value}"
 
 
+def flatten(value: object, prefix: str = "") -> dict[str, object]:
+    """The leaves of nested mappings under their dotted keys."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    found: dict[str, object] = {}
+    for key, item in value.items():
+        found |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
 def differing_keys(one: RunPlan, other: RunPlan) -> list[str]:
     """Names of the plan's keys whose values differ, dotted."""
-
-    def flatten(value: object, prefix: str) -> dict[str, str]:
-        if isinstance(value, dict):
-            found: dict[str, str] = {}
-            for key, item in value.items():
-                found |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
-            return found
-        return {prefix: json.dumps(value)}
-
     left, right = (
-        flatten(plan.model_dump(mode="json", exclude={"run_id", "host"}), "")
+        {key: canonical_json(leaf) for key, leaf in flatten(plan.shared).items()}
         for plan in (one, other)
     )
     return sorted(key for key in left | right if left.get(key) != right.get(key))

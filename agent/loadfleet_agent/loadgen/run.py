@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..contract.base import utc_now
 from ..contract.benchmark import Mode, Scenario
+from ..contract.files import write_model
 from ..contract.gate import Expectation, check_run
 from ..contract.loadgen_log import LoadgenLogError, read_loadgen_logs
 from ..contract.plan import RunPlan, phase_name
@@ -24,7 +25,6 @@ from ..contract.status import FailureCode
 from ..dataset.library import SampleLibrary
 from ..engine.base import Engine, EngineDied
 from ..failure import RunFailure
-from ..files import write_model
 from ..statistics import distribution
 from .settings import Fields, resolve_settings, user_conf
 from .sut import SampleRecord, SystemUnderTest

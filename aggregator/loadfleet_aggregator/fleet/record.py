@@ -8,13 +8,13 @@ that the same command again, after whatever stopped it, picks up where it was.
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from loadfleet_agent.contract.base import Document, Frozen, Name, Sha256, UtcTime
+from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.plan import RunPlan, differing_keys
 from pydantic import Field, ValidationError
 
@@ -68,20 +68,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    write_text_atomic(folder / RUN_RECORD, record.model_dump_json(indent=2) + "\n")
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_model(folder / RUN_RECORD, record)
 
 
 def newest_run(results: Path) -> RunRecord | None:
@@ -145,8 +132,7 @@ def open_run(
     record = RunRecord(run_id=run_id, created_utc=created, closed=False, hosts=hosts)
     (folder / PLANS).mkdir(parents=True, exist_ok=True)
     for host in planned:
-        path = folder / PLANS / f"{host.name}.json"
-        write_text_atomic(path, host.plan.model_dump_json(indent=2) + "\n")
+        write_model(folder / PLANS / f"{host.name}.json", host.plan)
     write_record(folder, record)
     return record
 

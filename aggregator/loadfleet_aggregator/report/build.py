@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import SERVER_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
-from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.plan import RunPlan, flatten
 from loadfleet_agent.contract.result import PhaseResult
 from loadfleet_agent.contract.run_folder import DETAIL_LOG
 from pydantic import ValidationError
@@ -74,11 +74,7 @@ def build_report(folder: Path) -> FleetReport:
     coverage = _coverage(record, verdicts)
     ended = [phase.ended_utc for host in hosts for phase in host.phases]
     scenarios = tuple(_scenarios(hosts))
-    shared = {
-        group: _shared_plan(next(plans[n] for n, g in sorted(groups.items()) if g == group))
-        for group in sorted(set(groups.values()))
-        if any(g == group and n in plans for n, g in groups.items())
-    }
+    shared = {groups[name]: _shared_plan(plans[name]) for name in groups if name in plans}
     return FleetReport(
         run_id=record.run_id,
         created_utc=record.created_utc,
@@ -90,7 +86,7 @@ def build_report(folder: Path) -> FleetReport:
         hosts=hosts,
         scenarios=scenarios,
         differences=tuple(_differences(hosts, plans)),
-        plans=shared,
+        plans=dict(sorted(shared.items())),
         definitions=DEFINITIONS,
     )
 
@@ -217,9 +213,7 @@ def _scenario(
 def _counts(host: HostReport, phase: PhaseReport) -> bool:
     """Whether a run may enter a sum: it and its accuracy are valid, and the host finished."""
     missed = any(item.passed is False for item in host.accuracy if item.scenario is phase.scenario)
-    return (
-        phase.valid and not missed and host.verdict.kind in (VerdictKind.OK, VerdictKind.NOT_VALID)
-    )
+    return phase.valid and not missed and host.verdict.kind.finished
 
 
 # Parts.
@@ -240,11 +234,7 @@ def _host_report(
         name=name,
         verdict=verdict,
         group=group,
-        attempts=result.attempts
-        if result
-        else bundle.status.attempt
-        if bundle and bundle.status
-        else 0,
+        attempts=_attempts(bundle),
         labels=plan.labels if plan else result.labels if result else (),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
@@ -259,6 +249,15 @@ def _host_report(
         engine=result.engine if result else None,
         warnings=result.warnings if result else (),
     )
+
+
+def _attempts(bundle: Bundle | None) -> int:
+    """How often the host started the run; 0 if it never told."""
+    if bundle is None:
+        return 0
+    if bundle.result is not None:
+        return bundle.result.attempts
+    return bundle.status.attempt if bundle.status is not None else 0
 
 
 def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
@@ -337,8 +336,8 @@ def _differences(hosts: Sequence[HostReport], plans: dict[str, RunPlan]) -> list
         if host.dataset:
             values["dataset: samples"][host.name] = host.dataset.library_sha256[:12]
     for name, plan in plans.items():
-        for key, value in _flat(_shared_plan(plan)).items():
-            values[f"plan: {key}"][name] = value
+        for key, leaf in flatten(_shared_plan(plan)).items():
+            values[f"plan: {key}"][name] = str(leaf)
     differences = []
     for key in sorted(values):
         by_value: dict[str, list[str]] = defaultdict(list)
@@ -352,17 +351,8 @@ def _differences(hosts: Sequence[HostReport], plans: dict[str, RunPlan]) -> list
 
 
 def _shared_plan(plan: RunPlan) -> dict[str, object]:
-    """The plan without what names one host or run."""
-    return plan.model_dump(mode="json", exclude={"run_id", "host", "schema_version"})
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, str]:
-    if isinstance(value, dict):
-        found: dict[str, str] = {}
-        for key, item in value.items():
-            found |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
-        return found
-    return {prefix: str(value)}
+    """What the hosts of a group share."""
+    return {key: value for key, value in plan.shared.items() if key != "schema_version"}
 
 
 def _coverage(record: RunRecord, verdicts: dict[str, Verdict]) -> Coverage:
@@ -400,9 +390,8 @@ def _statement(labels: Sequence[str]) -> str:
 
 
 def finished_hosts(report: FleetReport) -> set[str]:
-    """Hosts that need no second look: complete, validly or not."""
-    done = (VerdictKind.OK, VerdictKind.NOT_VALID)
-    return {host.name for host in report.hosts if host.verdict.kind in done}
+    """Names of the hosts that need no second look."""
+    return {host.name for host in report.hosts if host.verdict.kind.finished}
 
 
 def with_finished(record: RunRecord, report: FleetReport) -> RunRecord:

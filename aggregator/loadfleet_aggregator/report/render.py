@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from loadfleet_agent.contract.files import write_atomic, write_model
 
-from ..fleet.record import LATEST, write_text_atomic
+from ..fleet.record import LATEST
 from .model import FleetReport, PhaseReport
 
 CSV_COLUMNS = (
@@ -39,10 +40,10 @@ NO_VALUE = "\N{EN DASH}"
 
 def write_reports(report: FleetReport, folder: Path) -> None:
     """Writes the four files into a run's folder."""
-    write_text_atomic(folder / "report.json", report.model_dump_json(indent=2) + "\n")
-    write_text_atomic(folder / "report.html", render_html(report))
-    write_text_atomic(folder / "report.md", render_markdown(report))
-    write_text_atomic(folder / "hosts.csv", render_csv(report))
+    write_model(folder / "report.json", report)
+    write_atomic(folder / "report.html", render_html(report))
+    write_atomic(folder / "report.md", render_markdown(report))
+    write_atomic(folder / "hosts.csv", render_csv(report))
 
 
 def publish(folder: Path, reports: Path) -> None:
