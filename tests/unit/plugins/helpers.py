@@ -24,10 +24,13 @@ UNREACHABLE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansibl
 BAD_PYTHON = LOCAL | {"loadfleet_python": "/usr/bin/python3-does-not-exist"}
 
 
-def load_plugin(name: str) -> ModuleType:
-    """An action plugin as a module; plugins/ is no package."""
-    path = ROOT / "plugins" / "action" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"tested_{name}", path)
+def load_plugin(name: str, kind: str = "action") -> ModuleType:
+    """A plugin as a module; plugins/ is no package."""
+    if kind == "modules":  # what Ansible packs with a module
+        load_plugin("run_lock", "module_utils")
+    path = ROOT / "plugins" / kind / f"{name}.py"
+    module_name = f"ansible.module_utils.{name}" if kind == "module_utils" else f"tested_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
