@@ -38,7 +38,7 @@ test: $(TEST_VENV)/.ready lint ## run the whole test suite
 
 # Controller, agent with the CPU build of vLLM, and the tools, in one environment.
 $(TEST_VENV)/.ready: $(VENV)/.ready locks/tools.txt locks/agent-cpu.txt
-	@wheels=$$(loadfleet wheelhouse --runtime cpu); \
+	@wheels=$$(loadfleet wheelhouse --build cpu); \
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TEST_VENV); \
 	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --offline --no-index --find-links "$$wheels" --no-deps -r "$$wheels/requirements.txt"; \
 	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --require-hashes -r locks/controller.txt -r locks/tools.txt; \

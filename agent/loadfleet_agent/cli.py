@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from . import __version__
 from .contract.base import NAME_PATTERN, utc_now
 from .contract.plan import RunPlan
 from .contract.profile import describe_errors
+from .contract.run_folder import AGENT_LOG
 from .contract.settings import SettingsError, parse_settings, resolve_plan
 from .contract.status import FailureCode, Status, make_failure
 from .failure import RunFailure, explain_os_error
@@ -104,6 +106,85 @@ def prepare(
 
 
 @app.command(
+    epilog="Example: loadfleet-agent download --repo meta-llama/Llama-3.1-8B-Instruct "
+    "--revision 0e9e39f249a16976918f6564b8830bc894c89659 --token-file /etc/loadfleet/hf_token"
+)
+def download(
+    repo: Annotated[str, typer.Option(help="Model repository, org/name.")],
+    revision: Annotated[
+        str, typer.Option(help="Commit, all 40 digits. For a branch the answer is its commit.")
+    ],
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Hugging Face hub cache to put it in. Default: cache/hub of --home."),
+    ] = None,
+    endpoint: Annotated[
+        str, typer.Option(envvar="HF_ENDPOINT", help="The hub or a mirror of it.")
+    ] = "https://huggingface.co",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File that holds the token. Default: systemd's credential hf_token."),
+    ] = None,
+    from_folder: Annotated[
+        Path | None,
+        typer.Option(help="Take it from this hub cache, filled by download; ask no network."),
+    ] = None,
+    verify_only: Annotated[
+        bool,
+        typer.Option("--verify-only", help="Only see that it is in the cache; ask no network."),
+    ] = False,
+    rehash: Annotated[
+        bool, typer.Option("--rehash", help="Hash all files again also if they are here.")
+    ] = False,
+    check_access: Annotated[
+        bool, typer.Option("--check-access", help="Only ask whether the model may be read.")
+    ] = False,
+    home: Home = DEFAULT_HOME,
+    json_: Json = False,
+) -> None:
+    """Put a model into the hub cache of this host, every byte verified.
+
+    Broken off, it goes on where it was. A model that is here is not asked for again.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        _refuse(f"--repo {repo}: write it as org/name")
+    if (from_folder is not None) + verify_only + check_access > 1:
+        _refuse("--from-folder, --verify-only and --check-access exclude each other")
+
+    def work() -> None:
+        def tell(line: str) -> None:
+            print(line, file=sys.stderr, flush=True)
+
+        target = (cache or home / "cache" / "hub").expanduser().absolute()
+        source = target if verify_only else from_folder
+        if source:
+            from .model.transfer import copy_model
+
+            found = copy_model(repo, revision, target, source, rehash=rehash, tell=tell)
+        else:
+            from .model import download as hub
+
+            token = hub.read_token(token_file)
+            if check_access:
+                commit = hub.check_access(repo, revision, endpoint, token)
+                if json_:
+                    _print_json({"repo": repo, "revision": commit})
+                else:
+                    print(f"{repo} may be read: {revision} is {commit}")
+                return
+            found = hub.download_model(
+                repo, revision, target, endpoint=endpoint, token=token, rehash=rehash, tell=tell
+            )
+        if json_:
+            print(found.model_dump_json(indent=2))
+        else:
+            size = f"{found.files} files, {found.bytes / 1e9:.2f} GB"
+            print(f"{found.how}: {found.repo} in {found.folder}: {size}, all verified")
+
+    _guarded(work, "download", json_)
+
+
+@app.command(
     epilog="Example: loadfleet-agent start --settings settings.yaml && loadfleet-agent wait"
 )
 def start(
@@ -146,14 +227,19 @@ def run(
     run_id: RunId = None,
     home: Home = DEFAULT_HOME,
     unit: Annotated[str | None, typer.Option(hidden=True)] = None,
+    log: Annotated[bool, typer.Option("--log", hidden=True)] = False,
     json_: Json = False,
 ) -> None:
     """Run in the foreground, to the end. Exit code 0: the result is valid."""
+    # Until the run itself listens: for process 1 of a container there is no default.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     resolved = _plan(plan, settings, sets, run_id)
 
     def work() -> None:
         from .runs import Runs
 
+        if log:
+            _log_to(Runs(home).folder(resolved.run_id) / AGENT_LOG)
         with _stdout_to_stderr() if json_ else contextlib.nullcontext():
             result = Runs(home).run(resolved, unit)
         if json_:
@@ -191,7 +277,14 @@ def wait(run_id: RunId = None, home: Home = DEFAULT_HOME, json_: Json = False) -
 
 
 @app.command(epilog="Example: loadfleet-agent status --json")
-def status(run_id: RunId = None, home: Home = DEFAULT_HOME, json_: Json = False) -> None:
+def status(
+    run_id: RunId = None,
+    healthy: Annotated[
+        bool, typer.Option("--healthy", help="Exit with 1 unless it runs and told so just now.")
+    ] = False,
+    home: Home = DEFAULT_HOME,
+    json_: Json = False,
+) -> None:
     """Show how far a run is."""
 
     def work() -> None:
@@ -205,6 +298,8 @@ def status(run_id: RunId = None, home: Home = DEFAULT_HOME, json_: Json = False)
             print("no status yet")
         else:
             print(_line(view.status) + (" (the agent is gone)" if view.interrupted else ""))
+        if healthy and not view.healthy:
+            raise typer.Exit(NOT_VALID)
 
     _guarded(work, "status", json_)
 
@@ -334,6 +429,14 @@ def _known_run(runs: Any, run_id: str | None) -> str:
 
 
 # Output.
+
+
+def _log_to(path: Path) -> None:
+    """All output to a file, that of native code and of child processes too."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
 
 
 @contextlib.contextmanager

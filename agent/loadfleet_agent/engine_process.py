@@ -16,7 +16,7 @@ import psutil
 
 from .channel import Channel, Message
 from .contract.plan import RunPlan
-from .contract.profile import Runtime
+from .contract.profile import Build
 from .contract.run_folder import ENGINE_LOG
 from .contract.status import FailureCode
 from .failure import RunFailure
@@ -122,6 +122,6 @@ def _environment(plan: RunPlan, home: Path) -> dict[str, str]:
         "VLLM_CACHE_ROOT": str(home / "cache" / "vllm"),
         "PYTHONUNBUFFERED": "1",
     }
-    if plan.runtime is Runtime.CPU:
+    if plan.build is Build.CPU:
         fixed["VLLM_CPU_KVCACHE_SPACE"] = str(plan.engine.cpu_kv_cache_gib)
     return fixed | plan.environment

@@ -59,6 +59,7 @@ from .run_state import RunState
 FIRST_PHASES = ("inspect", "prepare", "load", "warm-up")
 LAST_PHASES = ("score", "seal")
 RESERVE_BYTES = 1 << 20
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGUSR1)
 
 
 def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]:
@@ -91,6 +92,7 @@ class Run:
             (folder / name).unlink(missing_ok=True)
         self._state = RunState(folder, self._first_status(unit), self._interrupt)
         self._interruption: RunFailure | None = None
+        self._is_stopping = False
         self._shutdown = False
         self._facts: HostFacts | None = None
         self._model: ModelFacts | None = None
@@ -290,6 +292,7 @@ class Run:
         )
 
     # Interruption: a signal from outside, or the watchdog. Both arrive in the main thread.
+    # SIGPWR says what a container cannot see: the host itself is going down.
 
     def _interrupt(self, reason: str) -> None:
         """Called by the heartbeat when a phase has stalled."""
@@ -297,8 +300,11 @@ class Run:
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._is_stopping:
+            return  # the container's unit sends SIGTERM after SIGPWR
         if number != signal.SIGUSR1:
-            self._shutdown = _host_is_shutting_down()
+            self._is_stopping = True
+            self._shutdown = number == signal.SIGPWR or _host_is_shutting_down()
             self._interruption = RunFailure(
                 FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}"
             )
@@ -307,8 +313,7 @@ class Run:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        before = {kind: signal.signal(kind, self._on_signal) for kind in kinds}
+        before = {kind: signal.signal(kind, self._on_signal) for kind in SIGNALS}
         try:
             yield
         finally:
@@ -318,8 +323,7 @@ class Run:
     @contextlib.contextmanager
     def _uninterrupted(self) -> Iterator[None]:
         """A stop that arrives while the engine is being ended changes nothing any more."""
-        kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        before = {kind: signal.signal(kind, signal.SIG_IGN) for kind in kinds}
+        before = {kind: signal.signal(kind, signal.SIG_IGN) for kind in SIGNALS}
         try:
             yield
         finally:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import ValidationError
 
-from .contract.base import digest, utc_now
+from .contract.base import utc_now
 from .contract.files import write_model
-from .contract.plan import RunPlan, differing_keys
+from .contract.plan import RunPlan, Runtime, differing_keys
 from .contract.result import HostResult
-from .contract.run_folder import AGENT_LOG, MANIFEST, PLAN, RESULT, STATUS
+from .contract.run_folder import MANIFEST, PLAN, RESULT, STATUS
 from .contract.status import FailureCode, State, Status
 from .failure import RunFailure
-from .host.facts import host_facts
+from .host.facts import container_image, host_facts
 from .host.locks import Busy, RunLocks, holder
-from .run import Run
+from .launch import launch
+from .units import container_unit, require_container_unit, stop_unit, venv_unit
 
 START_S = 120.0
 STOP_S = 180.0
-PASSED_ENVIRONMENT = ("HF_HOME", "HF_HUB_CACHE", "NLTK_DATA", "CUDA_VISIBLE_DEVICES", "PATH")
+FRESH_S = 30.0
+"""A status is written every 2 s; on a busy disk some come late."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class RunView:
     def interrupted(self) -> bool:
         """It says that it runs, but no process holds its lock."""
         return self.status is not None and not self.status.state.ended and not self.alive
+
+    @property
+    def healthy(self) -> bool:
+        """It runs, and its heartbeat is fresh."""
+        if self.status is None or self.status.state.ended or not self.alive:
+            return False
+        return abs((utc_now() - self.status.updated_utc).total_seconds()) < FRESH_S
 
 
 class Runs:
@@ -69,14 +76,17 @@ class Runs:
     def start(self, plan: RunPlan) -> Literal["started", "resumed", "attached", "finished"]:
         """Starts the run detached, unless it runs or is finished already.
 
-        Raises RunFailure: busy with another run, or planned otherwise under the same id.
+        Raises RunFailure: busy with another run, planned otherwise under the same id, or not
+        provisioned for the plan's runtime.
         """
+        if plan.runtime is Runtime.CONTAINER:
+            require_container_unit(plan.run_id, self.home)
         how = self._admit(plan)
         if how in ("attached", "finished"):
             return how
         folder = self.folder(plan.run_id)
         before = read_status(folder)
-        has_ended = self._spawn(plan, folder)
+        launched = launch(plan, folder, self.home)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             now = read_status(folder)
@@ -84,17 +94,23 @@ class Runs:
                 return how
             if (who := holder(self.home)) and who.get("run_id") != plan.run_id:
                 raise _busy(self, who)
-            if has_ended():
-                raise RunFailure(
-                    FailureCode.INTERNAL, f"the agent ended at its start: {tail(folder)}"
-                )
+            if launched.has_ended():
+                raise RunFailure(launched.code, f"the agent ended at its start: {launched.said()}")
             time.sleep(0.1)
         raise RunFailure(
-            FailureCode.INTERNAL, f"the agent wrote no status in {START_S:.0f} s: {tail(folder)}"
+            launched.code, f"the agent wrote no status in {START_S:.0f} s: {launched.said()}"
         )
 
     def run(self, plan: RunPlan, unit: str | None = None) -> HostResult:
         """Runs in this process, to the end. Raises RunFailure as ``start`` does."""
+        image = container_image()
+        if (plan.runtime is Runtime.CONTAINER) != (image is not None):
+            here = f"a container of {image}" if image else "not a container of loadfleet"
+            raise RunFailure(
+                FailureCode.BAD_PLAN, f"the plan's runtime is {plan.runtime.value}, this is {here}"
+            )
+        from .run import Run  # heavy, and not there where a container has all that a run needs
+
         how = self._admit(plan)
         folder = self.folder(plan.run_id)
         if how == "finished":
@@ -103,6 +119,7 @@ class Runs:
             "run_id": plan.run_id,
             "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
             "pid": str(os.getpid()),
+            "unit": unit or "",
         }
         try:
             locks = RunLocks(self.home, tuple(gpu.uuid for gpu in host_facts().gpus), owner)
@@ -136,15 +153,28 @@ class Runs:
         owner = holder(self.home) or {}
         if owner.get("run_id") != run_id or not owner.get("pid"):
             return False
-        pid = int(owner["pid"])
-        os.kill(pid, signal.SIGTERM)
+        unit, pid = owner.get("unit"), int(owner["pid"])
+        if unit:
+            # In a container the pid is one of the container's own; and the lock's text is of
+            # the container's user, who must not have root stop another unit.
+            if unit not in (venv_unit(run_id, self.home), container_unit(run_id)):
+                raise RunFailure(FailureCode.INTERNAL, f"{unit} is no unit of run {run_id}")
+            stop_unit(unit, STOP_S)
+        elif _is_agent(pid):
+            os.kill(pid, signal.SIGTERM)
+        else:
+            raise RunFailure(
+                FailureCode.INTERNAL,
+                f"process {pid} is no agent here: run {run_id} is in a container, stop it there",
+            )
         deadline = time.monotonic() + STOP_S
         while time.monotonic() < deadline:
             if not self.view(run_id).alive:
                 return True
             time.sleep(0.2)
         raise RunFailure(
-            FailureCode.INTERNAL, f"run {run_id} (pid {pid}) did not end in {STOP_S:.0f} s"
+            FailureCode.INTERNAL,
+            f"run {run_id} ({unit or f'pid {pid}'}) did not end in {STOP_S:.0f} s",
         )
 
     def _admit(self, plan: RunPlan) -> Literal["started", "resumed", "attached", "finished"]:
@@ -181,59 +211,13 @@ class Runs:
                 f"run {plan.run_id} was planned otherwise on this host (differs in {differing})",
             )
 
-    def _spawn(self, plan: RunPlan, folder: Path) -> Callable[[], bool]:
-        """Starts ``run`` apart from this process; returns whether that has ended already."""
-        command = [
-            sys.executable, "-m", "loadfleet_agent", "run",
-            "--home", str(self.home), "--plan", str(folder / PLAN),
-        ]  # fmt: skip
-        log = folder / AGENT_LOG
-        if systemd_is_here():
-            unit = f"loadfleet-{plan.run_id}-{digest(str(self.home))[:8]}"
-            passed = [
-                f"--setenv={name}={os.environ[name]}"
-                for name in PASSED_ENVIRONMENT
-                if name in os.environ
-            ]
-            done = subprocess.run(
-                [
-                    "systemd-run", "--quiet", "--collect", f"--unit={unit}",
-                    "--property=Type=exec", "--property=KillMode=mixed",
-                    "--property=TimeoutStopSec=120",
-                    f"--property=StandardOutput=append:{log}", "--property=StandardError=inherit",
-                    *passed, *command, "--unit", unit,
-                ],
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
-            if done.returncode != 0:
-                raise RunFailure(
-                    FailureCode.INTERNAL, f"systemd-run failed: {done.stderr.strip()[-300:]}"
-                )
-            return lambda: not _unit_is_active(unit)
-        with log.open("ab") as stream:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-                cwd="/",
-            )
-        return lambda: process.poll() is not None
 
-
-def systemd_is_here() -> bool:
-    """Whether a systemd manages this host and we may start a unit."""
-    return (
-        Path("/run/systemd/system").is_dir()
-        and os.geteuid() == 0
-        and shutil.which("systemd-run") is not None
-    )
-
-
-def _unit_is_active(unit: str) -> bool:
-    done = subprocess.run(["systemctl", "is-active", "--quiet", unit], timeout=30, check=False)
-    return done.returncode == 0
+def _is_agent(pid: int) -> bool:
+    try:
+        words = {Path(word).name for word in psutil.Process(pid).cmdline()}
+    except psutil.NoSuchProcess:
+        return False
+    return not words.isdisjoint({"loadfleet-agent", "loadfleet_agent"})
 
 
 def read_status(folder: Path) -> Status | None:
@@ -247,15 +231,6 @@ def read_status(folder: Path) -> Status | None:
 def read_result(folder: Path) -> HostResult:
     """The result of a run that has one. Raises OSError or ValidationError."""
     return HostResult.model_validate_json((folder / RESULT).read_bytes())
-
-
-def tail(folder: Path, lines: int = 3) -> str:
-    """The last lines of the agent's log, on one line."""
-    try:
-        text = (folder / AGENT_LOG).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "no agent.log"
-    return " | ".join(text.strip().splitlines()[-lines:])
 
 
 def _busy(runs: Runs, who: dict[str, str]) -> RunFailure:

@@ -91,7 +91,7 @@ class Worker:
         except ImportError as error:
             raise RunFailure(
                 FailureCode.PACKAGE_MISSING,
-                f"the {self._plan.runtime} build of the engine is not installed: {error}",
+                f"the {self._plan.build} build of the engine is not installed: {error}",
             ) from error
         except EngineStartError as error:
             raise RunFailure(error.code, str(error)) from error

@@ -1,6 +1,6 @@
 """Builds a wheelhouse: every wheel that a host's agent needs, locked and checked by hash.
 
-Built once on the controller for a runtime and a Python version, then copied to the hosts, which
+Built once on the controller for a build and a Python version, then copied to the hosts, which
 install from it alone: that is also the way into a site without a network. The versions and
 hashes are those of locks/; the wheelhouse's own requirements.txt then names each wheel in it.
 """
@@ -25,6 +25,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
+BUILDS = {
+    "cpu": "the agent with the CPU build of vLLM",
+    "cuda": "the agent with the CUDA build of vLLM",
+    "image": "the agent and all it needs but vLLM, for a container image that has vLLM",
+    "client": "the agent without what runs, for a host whose runs are in a container",
+}
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST_GLIBC, NEWEST_GLIBC = 5, 35
 """glibc 2.N of the wheels that are taken; 2.35 is Ubuntu 22.04's, the oldest host we provision."""
@@ -52,34 +58,37 @@ class LockEntry:
     text: str
 
 
-def wheelhouse_key(project: Path, runtime: str, python_version: str) -> str:
-    """Name of the wheelhouse for what the locks and the agent's source are now."""
+def wheelhouse_key(project: Path, build: str, python_version: str) -> str:
+    """Name of the wheelhouse for what the locks and the agent's source are now.
+
+    ``build`` is one of BUILDS. Raises WheelhouseError if it is not.
+    """
     total = hashlib.sha256()
-    for path in _inputs(project, runtime):
+    for path in _inputs(project, build):
         total.update(path.relative_to(project).as_posix().encode())
         total.update(path.read_bytes())
-    return f"{runtime}-py{python_version.replace('.', '')}-{total.hexdigest()[:12]}"
+    return f"{build}-py{python_version.replace('.', '')}-{total.hexdigest()[:12]}"
 
 
 def build_wheelhouse(
-    project: Path, runtime: str, python_version: str, store: Path, tell: Callable[[str], None]
+    project: Path, build: str, python_version: str, store: Path, tell: Callable[[str], None]
 ) -> Path:
     """The wheelhouse's folder; built in ``store`` unless it is there already.
 
     ``python_version`` is the host's, as "3.11". Raises WheelhouseError.
     """
-    target = store / wheelhouse_key(project, runtime, python_version)
+    target = store / wheelhouse_key(project, build, python_version)
     if (target / "requirements.txt").is_file():
         return target
     store.mkdir(parents=True, exist_ok=True)
-    with _only_one(store / f".{target.name}.lock"):
+    with only_one(store / f".{target.name}.lock"):
         if (target / "requirements.txt").is_file():
             return target
         tell(f"building the wheelhouse {target.name} (once; 1 to 5 minutes)")
         with tempfile.TemporaryDirectory(dir=store, prefix=".building-") as scratch:
             folder = Path(scratch) / "wheelhouse"
             folder.mkdir()
-            _download(project, runtime, python_version, folder, Path(scratch), tell)
+            _download(project, build, python_version, folder, Path(scratch), tell)
             _write_requirements(folder)
             shutil.copy2(_uv(), folder / "uv")
             shutil.rmtree(target, ignore_errors=True)
@@ -88,16 +97,19 @@ def build_wheelhouse(
     return target
 
 
-def _inputs(project: Path, runtime: str) -> list[Path]:
+def _inputs(project: Path, build: str) -> list[Path]:
     source = sorted((project / "agent" / "loadfleet_agent").rglob("*"))
     kept = [path for path in source if path.is_file() and path.suffix in (".py", ".yaml")]
-    locks = project / "locks"
-    return [
-        locks / f"agent-{runtime}.txt",
-        locks / "nltk-data.txt",
-        project / "agent" / "pyproject.toml",
-        *kept,
-    ]
+    return [*_locks(project, build), project / "agent" / "pyproject.toml", *kept]
+
+
+def _locks(project: Path, build: str) -> list[Path]:
+    if build not in BUILDS:
+        raise WheelhouseError(f"no build {build!r}: give one of {', '.join(BUILDS)}")
+    names = [f"agent-{build}.txt"]
+    if build != "client":  # it scores nothing
+        names.append("nltk-data.txt")
+    return [project / "locks" / name for name in names]
 
 
 def read_lock(path: Path) -> list[LockEntry]:
@@ -113,14 +125,13 @@ def read_lock(path: Path) -> list[LockEntry]:
 
 def _download(
     project: Path,
-    runtime: str,
+    build: str,
     python_version: str,
     folder: Path,
     scratch: Path,
     tell: Callable[[str], None],
 ) -> None:
-    locks = project / "locks"
-    entries = read_lock(locks / f"agent-{runtime}.txt") + read_lock(locks / "nltk-data.txt")
+    entries = [entry for path in _locks(project, build) for entry in read_lock(path)]
     plain = [e for e in entries if e.name not in WITHOUT_WHEELS and not _is_cpu_torch(e)]
     # Large and small wheels are spread over the groups as the alphabet has them.
     groups = [plain[start::PARALLEL_DOWNLOADS] for start in range(PARALLEL_DOWNLOADS)]
@@ -202,7 +213,7 @@ def _write_requirements(folder: Path) -> None:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def only_one(path: Path) -> Iterator[None]:
     """One builder at a time; a second waits for the first and then finds its work done."""
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

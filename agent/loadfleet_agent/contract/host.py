@@ -34,7 +34,7 @@ class HostFacts(Document):
     machine_id: str = Field(description="/etc/machine-id; '' if there is none")
     boot_id: str
     virtualization: str = Field(description="systemd-detect-virt's word, or 'unknown'")
-    operating_system: str
+    operating_system: str = Field(description="the host's, also in a container")
     kernel: str
     architecture: str
     cpu_model: str
@@ -46,6 +46,9 @@ class HostFacts(Document):
     nvidia_driver: str | None
     cuda_driver: str | None = Field(description="highest CUDA version that the driver supports")
     gpus: tuple[GpuFacts, ...]
+    container_image: str | None = Field(
+        default=None, description="image that the agent runs in, by id or digest; None: a venv"
+    )
     python: str
     packages: dict[str, str] = Field(description="versions of the packages that decide a result")
 

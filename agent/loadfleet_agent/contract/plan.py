@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,7 +17,16 @@ from .benchmark import (
     Mode,
     Scenario,
 )
-from .profile import EngineSettings, Generation, Runtime
+from .profile import Build, EngineSettings, Generation
+
+
+class Runtime(StrEnum):
+    """What the agent and its engine run in on the host."""
+
+    VENV = "venv"
+    """A virtual environment of the host's Python."""
+    CONTAINER = "container"
+    """A container of a vLLM image, without network and privileges."""
 
 
 class ModelFolder(Frozen):
@@ -32,6 +42,11 @@ class HubModel(Frozen):
     source: Literal["hub"] = "hub"
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     revision: str = Field(description="commit or branch")
+    cache: str | None = Field(
+        default=None,
+        description="folder of the Hugging Face hub cache on the host; default: <home>/cache/hub "
+        "if the model is there, else HF_HUB_CACHE or HF_HOME as usual",
+    )
 
 
 class TinyModel(Frozen):
@@ -121,6 +136,7 @@ class RunPlan(Document):
     run_id: Name
     host: Name
     profile: str
+    build: Build
     runtime: Runtime
     engine: EngineSettings
     generation: Generation

@@ -15,8 +15,8 @@ from .benchmark import MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS
 PROFILES = Path(__file__).parent.parent / "profiles"
 
 
-class Runtime(StrEnum):
-    """The build of vLLM that a host needs; the two are never installed together."""
+class Build(StrEnum):
+    """The build of vLLM that a profile needs; the two are never installed together."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -72,7 +72,7 @@ class Profile(Frozen):
     """A profile file."""
 
     description: str
-    runtime: Runtime
+    build: Build
     engine: EngineSettings = EngineSettings()
     generation: Generation = Generation()
     environment: dict[str, str] = Field(

@@ -81,8 +81,8 @@ class ModelFacts(Frozen):
     config_sha256: Sha256
     tokenizer_sha256: Sha256
     weights_sha256: Sha256 | None = Field(
-        description="over the names and sizes of the weight files and their own hashes, where the "
-        "source gives them; None if too dear to read"
+        description="over the names and hashes of the weight files: read now, or of large weights "
+        "those that their download verified (their sizes are checked); None if there are none"
     )
     vocabulary: int
     stop_token_ids: tuple[int, ...]

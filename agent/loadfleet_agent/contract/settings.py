@@ -15,6 +15,7 @@ from .plan import (
     ModelSource,
     OfficialLength,
     RunPlan,
+    Runtime,
     ScenarioPlan,
     ShortLength,
 )
@@ -26,6 +27,10 @@ class HostSettings(Frozen):
 
     profile: str = Field(
         default="a30-bf16", description="name of a shipped profile, or path of a profile file"
+    )
+    runtime: Runtime = Field(
+        default=Runtime.VENV,
+        description="venv, or container: what agent and engine run in on the host",
     )
     engine: dict[str, Any] = Field(
         default={}, description="engine settings that replace the profile's, key by key"
@@ -123,7 +128,8 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
             run_id=run_id,
             host=host,
             profile=settings.profile,
-            runtime=profile.runtime,
+            build=profile.build,
+            runtime=settings.runtime,
             engine=overridden["engine"],
             generation=overridden["generation"],
             environment=profile.environment | settings.environment,

@@ -26,12 +26,16 @@ class FailureCode(StrEnum):
     BAD_PLAN = "bad-plan"
     BUSY = "busy"
     MODEL_MISSING = "model-missing"
+    MODEL_CORRUPT = "model-corrupt"
+    HUB_ACCESS = "hub-access"
+    HUB_UNREACHABLE = "hub-unreachable"
     DATASET_MISSING = "dataset-missing"
     DATASET_INVALID = "dataset-invalid"
     PROMPT_TOO_LONG = "prompt-too-long"
     PUNKT_MISSING = "punkt-missing"
     NO_SPACE = "no-space"
     PACKAGE_MISSING = "package-missing"
+    RUNTIME_MISSING = "runtime-missing"
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
     DRIVER_TOO_OLD = "driver-too-old"
     ENGINE_START = "engine-start"
@@ -47,6 +51,12 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.BAD_PLAN: "correct the setting that is named and start again",
     FailureCode.BUSY: "wait for it, or stop it with: loadfleet-agent stop",
     FailureCode.MODEL_MISSING: "put the model there, or change the model setting",
+    FailureCode.MODEL_CORRUPT: "start the download again, it fetches only what is wrong; if it "
+    "comes back, look at the mirror and at this disk",
+    FailureCode.HUB_ACCESS: "accept the model's terms on its page with the account of the token, "
+    "make a token that may read at https://huggingface.co/settings/tokens, give it in --token-file",
+    FailureCode.HUB_UNREACHABLE: "look at the network and HTTPS_PROXY, or name a mirror with "
+    "--endpoint; start again: it goes on where it broke off",
     FailureCode.DATASET_MISSING: "put the file there, or change the dataset setting",
     FailureCode.DATASET_INVALID: "use MLPerf's cnn_eval.json, made with this model's tokenizer",
     FailureCode.PROMPT_TOO_LONG: "raise engine.max_model_len; prompts are never truncated",
@@ -54,7 +64,10 @@ HINTS: dict[FailureCode, str] = {
     "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",
     FailureCode.NO_SPACE: "free space on the disk that is named and start again: "
     "finished phases are kept",
-    FailureCode.PACKAGE_MISSING: "install the agent with its extras: run and cpu or cuda",
+    FailureCode.PACKAGE_MISSING: "install the agent with its extras: run and cpu or cuda to run, "
+    "data to download",
+    FailureCode.RUNTIME_MISSING: "provision the host with the role agent and runtime container, "
+    "or set runtime: venv",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
     "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
     FailureCode.DRIVER_TOO_OLD: "install NVIDIA driver 580 or newer",

@@ -14,7 +14,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from ..contract.plan import RunPlan
-from ..contract.profile import Runtime
+from ..contract.profile import Build
 from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
 from .base import EngineDied, EngineStartError
@@ -101,7 +101,7 @@ def _arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
         "skip_tokenizer_init": True,
         "disable_log_stats": True,
     }
-    if plan.runtime is Runtime.CUDA:
+    if plan.build is Build.CUDA:
         arguments["gpu_memory_utilization"] = engine.gpu_memory_utilization
     elif engine.tensor_parallel_size == 1:
         # As on one GPU: the model in the engine core's process. By default the CPU build puts it

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
+import uuid
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,25 @@ DECISIVE_PACKAGES = (
     "nltk",
     "numpy",
 )
+IMAGE_VARIABLE = "LOADFLEET_IMAGE"
+"""Environment variable that tells the agent which container image it runs in."""
+BOOT_ID_VARIABLE = "LOADFLEET_BOOT_ID"
+"""The host's boot id as its systemd writes it, 32 digits. The kernel's own file has another one
+in a container on a host that is a container itself."""
+HOST_OS_RELEASE = Path("/run/host/os-release")
+"""The host's os-release in a container: https://systemd.io/CONTAINER_INTERFACE"""
 
 
 def boot_id() -> str:
     """The kernel's id of this boot; another one means that the host was rebooted."""
+    if given := os.environ.get(BOOT_ID_VARIABLE):
+        return str(uuid.UUID(given))
     return _read("/proc/sys/kernel/random/boot_id")
+
+
+def container_image() -> str | None:
+    """Id or digest of the image that this process runs in; None outside of our containers."""
+    return os.environ.get(IMAGE_VARIABLE) or None
 
 
 def host_facts() -> HostFacts:
@@ -56,6 +72,7 @@ def host_facts() -> HostFacts:
         nvidia_driver=driver,
         cuda_driver=cuda,
         gpus=gpus,
+        container_image=container_image(),
         python=platform.python_version(),
         packages=_packages(),
     )
@@ -82,10 +99,19 @@ def _virtualization() -> str:
 
 
 def _operating_system() -> str:
+    """The host's name of itself; in a container the image has another one."""
     try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
+        if container_image() is None:
+            return platform.freedesktop_os_release()["PRETTY_NAME"]
+        # Read in a container alone: an nspawn machine has this file too, and is a host of its own.
+        return _assignments(HOST_OS_RELEASE.read_text("utf-8"))["PRETTY_NAME"]
+    except (OSError, KeyError, ValueError):
         return platform.system()
+
+
+def _assignments(text: str) -> dict[str, str]:
+    """os-release(5): names and values, quoted as in a shell."""
+    return dict(word.split("=", 1) for word in shlex.split(text, comments=True) if "=" in word)
 
 
 def _cpu_model() -> str:

@@ -6,6 +6,7 @@ file can go stale. The file's text says who holds it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,7 +14,9 @@ import time
 from pathlib import Path
 from typing import IO
 
-GPU_LOCKS = Path("/run/lock")
+GPU_LOCKS = Path("/run/lock/loadfleet")
+"""A folder of its own, so that it can be mounted into a container alone. Root on the host, the
+container's user and anyone else lock the same files in it: the folder is 1777, the files 0666."""
 PROBE_S = 2.0
 """A probe (see holder) may hold the lock for an instant; only who holds it longer is a run."""
 
@@ -27,11 +30,10 @@ class RunLocks:
 
     def __init__(self, home: Path, gpu_uuids: tuple[str, ...], owner: dict[str, str]) -> None:
         self._held: list[IO[str]] = []
-        paths = [home / "run.lock"]
-        paths += [GPU_LOCKS / f"loadfleet-{uuid}.lock" for uuid in gpu_uuids]
         try:
-            for path in paths:
-                self._held.append(_acquire(path, owner))
+            self._held.append(_acquire(run_lock(home), owner, 0o644))
+            for uuid in gpu_uuids:
+                self._held.append(_acquire(_gpu_locks() / f"{uuid}.lock", owner, 0o666))
         except BaseException:
             self.close()
             raise
@@ -42,10 +44,15 @@ class RunLocks:
         self._held.clear()
 
 
+def run_lock(home: Path) -> Path:
+    """The file that who runs in this data folder has locked."""
+    return home / "run.lock"
+
+
 def holder(home: Path) -> dict[str, str] | None:
     """Who runs in this data folder now, or None if nobody does."""
     try:
-        with (home / "run.lock").open(encoding="utf-8") as stream:
+        with run_lock(home).open(encoding="utf-8") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -55,9 +62,15 @@ def holder(home: Path) -> dict[str, str] | None:
     return None
 
 
-def _acquire(path: Path, owner: dict[str, str]) -> IO[str]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    stream = os.fdopen(descriptor, "r+", encoding="utf-8")
+def _gpu_locks() -> Path:
+    with contextlib.suppress(FileExistsError):
+        GPU_LOCKS.mkdir(parents=True)
+        GPU_LOCKS.chmod(0o1777)
+    return GPU_LOCKS
+
+
+def _acquire(path: Path, owner: dict[str, str], mode: int) -> IO[str]:
+    stream = os.fdopen(_open(path, mode), "r+", encoding="utf-8")
     deadline = time.monotonic() + PROBE_S
     while True:
         try:
@@ -77,6 +90,22 @@ def _acquire(path: Path, owner: dict[str, str]) -> IO[str]:
     json.dump(owner, stream)
     stream.flush()
     return stream
+
+
+def _open(path: Path, mode: int) -> int:
+    """Opens the file, or makes it.
+
+    Not both in one call: in a folder where all may write, the kernel (fs.protected_regular)
+    refuses O_CREAT on another user's file, also to root. And no link is followed there.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, flags)
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+            os.fchmod(descriptor, mode)  # whatever the umask is
+            return descriptor
 
 
 def _owner(stream: IO[str]) -> dict[str, str]:

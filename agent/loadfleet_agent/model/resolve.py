@@ -12,11 +12,12 @@ from ..contract.result import ModelFacts
 from ..contract.run_folder import file_sha256
 from ..contract.status import FailureCode
 from ..failure import RunFailure
+from .hub_cache import read_record, repository_folder, snapshot_folder
 from .tiny_llama import make_tiny_llama
 
 WEIGHT_SUFFIXES = (".safetensors",)
 HASH_WEIGHTS_UP_TO_BYTES = 2 << 30
-"""Larger weights are not hashed: reading 15 GiB takes minutes."""
+"""Larger weights are not hashed again at every run: reading 15 GiB takes minutes."""
 
 
 def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
@@ -31,7 +32,7 @@ def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
             make_tiny_llama(folder, source.seed)
         return folder, f"tiny-llama (random weights, seed {source.seed})"
     if isinstance(source, HubModel):
-        return _hub_snapshot(source), source.repo
+        return _hub_snapshot(source, home), source.repo
     folder = Path(source.path).expanduser()
     _require_model_folder(folder)
     return folder, folder.name
@@ -40,7 +41,13 @@ def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
 def model_facts(folder: Path, name: str) -> ModelFacts:
     """What identifies the model: hashes of its configuration, tokenizer and weights.
 
-    Raises RunFailure (model-missing) if a file of it is absent or unreadable.
+    The hashes of large weights are those that ``loadfleet-agent download`` verified when it wrote
+    them (``verified-<commit>.json`` beside the snapshot): that bytes have changed on the disk
+    since, at the same size, is not seen here but by ``download --rehash``. Weights that came
+    another way have none.
+
+    Raises RunFailure: model-missing if a file of it is absent or unreadable, model-corrupt if a
+    weight file no longer has the size that was verified.
     """
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -53,7 +60,11 @@ def model_facts(folder: Path, name: str) -> ModelFacts:
         weights = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES)
         sizes = {path.name: path.stat().st_size for path in weights}
         whole = sum(sizes.values()) <= HASH_WEIGHTS_UP_TO_BYTES
-        identity = {path.name: file_sha256(path) for path in weights} if whole else None
+        identity = (
+            {path.name: file_sha256(path) for path in weights}
+            if whole
+            else _verified_weights(folder, sizes)
+        )
         return ModelFacts(
             name=name,
             path=str(folder),
@@ -69,22 +80,41 @@ def model_facts(folder: Path, name: str) -> ModelFacts:
         ) from error
 
 
-def _hub_snapshot(source: HubModel) -> Path:
-    hub = Path(
+def _verified_weights(folder: Path, sizes: dict[str, int]) -> dict[str, str] | None:
+    """The recorded hashes of just these weights, or None where no download recorded them."""
+    record = read_record(folder.parent.parent, folder.name)
+    known = [item for item in record.files if item.path.endswith(WEIGHT_SUFFIXES)] if record else []
+    if not known or set(sizes) - {item.path for item in known}:
+        return None
+    for item in known:
+        if sizes.get(item.path) != item.size_bytes:
+            raise RunFailure(
+                FailureCode.MODEL_CORRUPT,
+                f"{folder / item.path}: {sizes.get(item.path, 'no')} bytes, "
+                f"verified were {item.size_bytes} bytes",
+            )
+    return {item.path: item.sha256 for item in known}
+
+
+def _hub_snapshot(source: HubModel, home: Path) -> Path:
+    usual = Path(
         os.environ.get("HF_HUB_CACHE")
         or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
     )
-    repository = hub / f"models--{source.repo.replace('/', '--')}"
-    reference = repository / "refs" / source.revision
-    commit = reference.read_text("utf-8").strip() if reference.is_file() else source.revision
-    folder = repository / "snapshots" / commit
-    if not folder.is_dir():
-        raise RunFailure(
-            FailureCode.MODEL_MISSING,
-            f"{source.repo} at {source.revision} is not in the Hugging Face cache {hub}",
-        )
-    _require_model_folder(folder)
-    return folder
+    caches = [Path(source.cache).expanduser()] if source.cache else [home / "cache" / "hub", usual]
+    for cache in caches:
+        repository = repository_folder(cache, source.repo)
+        reference = repository / "refs" / source.revision
+        commit = reference.read_text("utf-8").strip() if reference.is_file() else source.revision
+        folder = snapshot_folder(repository, commit)
+        if folder.is_dir():
+            _require_model_folder(folder)
+            return folder
+    raise RunFailure(
+        FailureCode.MODEL_MISSING,
+        f"{source.repo} at {source.revision} is not in the Hugging Face cache "
+        + " or ".join(map(str, caches)),
+    )
 
 
 def _require_model_folder(folder: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from loadfleet_agent.contract.base import Frozen, Name
-from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.profile import describe_errors
+from loadfleet_agent.contract.plan import RunPlan, Runtime
+from loadfleet_agent.contract.profile import ProfileError, describe_errors, load_profile
 from loadfleet_agent.contract.settings import (
     HostSettings,
     SettingsError,
@@ -78,6 +78,32 @@ class PlannedHost:
     def in_run(self, run_id: str) -> PlannedHost:
         """The same host planned for this run."""
         return replace(self, plan=self.plan.model_copy(update={"run_id": run_id}))
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is installed on a host."""
+
+    runtime: Runtime
+    build: str
+    """Wheelhouse of the host's own environment: cpu, cuda, or client beside a container."""
+
+
+def deployment(variables: Mapping[str, Any], project: Path) -> Deployment:
+    """From a host's variables. Raises SettingsError if its profile or runtime is wrong."""
+    name = str(variables.get(f"{PREFIX}profile", HostSettings.model_fields["profile"].default))
+    try:
+        runtime = Runtime(variables.get(f"{PREFIX}runtime", Runtime.VENV))
+    except ValueError as error:
+        raise SettingsError("runtime", f"must be {' or '.join(Runtime)}") from error
+    if runtime is Runtime.CONTAINER:
+        return Deployment(runtime, "client")
+    if name.endswith((".yaml", ".yml")):
+        name = str(_on_controller(name, project))
+    try:
+        return Deployment(runtime, load_profile(name).build.value)
+    except ProfileError as error:
+        raise SettingsError("profile", str(error)) from error
 
 
 Origin = Callable[[str, Any], str]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
+from hub_mirror import HubMirror
 from loadfleet_agent.cli import app
 from loadfleet_agent.contract.plan import RunPlan
 
@@ -20,7 +23,17 @@ COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-def
 
 
 def test_all_commands_are_known() -> None:
-    assert {"inspect", "prepare", "start", "run", "wait", "status", "stop", "pack"} <= set(COMMANDS)
+    assert {
+        "inspect",
+        "prepare",
+        "download",
+        "start",
+        "run",
+        "wait",
+        "status",
+        "stop",
+        "pack",
+    } <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -145,12 +158,27 @@ def test_set_overrides_the_settings_file(agent: Agent) -> None:
     agent("stop")
 
 
-def test_json_of_every_command_can_be_read(null_run: FinishedRun, tmp_path: Path) -> None:
+@pytest.fixture
+def model_on_the_hub(tmp_path: Path, tiny_folder: Path) -> Iterator[list[str]]:
+    """Flags of download that name it."""
+    shutil.copytree(tiny_folder, tmp_path / "hub" / "example" / "tiny")
+    with HubMirror(tmp_path / "hub") as mirror:
+        commit = mirror.commit("example/tiny")
+        yield ["--repo", "example/tiny", "--revision", commit, "--endpoint", mirror.url]
+
+
+def test_json_of_every_command_can_be_read(
+    null_run: FinishedRun, tmp_path: Path, model_on_the_hub: list[str]
+) -> None:
     agent = null_run.agent
     same = agent.settings(null_run.run_id, QUICK | {"modes": ["performance", "accuracy"]})
     wanted: dict[str, tuple[list[str], set[str]]] = {
         "inspect": ([], {"hostname", "gpus", "packages"}),
         "prepare": (same[:2], {"model", "dataset"}),
+        "download": (
+            [*model_on_the_hub, "--cache", str(tmp_path / "cache")],
+            {"how", "repo", "revision", "folder", "files", "bytes", "verified_sha256"},
+        ),
         "start": (same, {"how", "run_id", "folder"}),
         "run": (same, {"outcome", "phases", "accuracy", "plan_hash"}),
         "wait": ([], {"outcome", "phases", "accuracy", "plan_hash"}),

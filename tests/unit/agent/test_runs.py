@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
-from loadfleet_agent.contract.status import FailureCode, State
+from loadfleet_agent.contract.base import utc_now
+from loadfleet_agent.contract.status import FailureCode, State, Status
+from loadfleet_agent.runs import FRESH_S, RunView
 from waiting import wait_until
 
 from .conftest import FinishedRun
@@ -232,6 +235,31 @@ def test_a_plan_from_stdin_runs_as_well(agent: Agent, null_run: FinishedRun) -> 
     done = agent("run", "--plan", "-", stdin=json.dumps(plan))
     assert done.returncode == 0, done.stdout + done.stderr
     assert agent.result("piped").host == "gpu7"
+
+
+@pytest.mark.parametrize(
+    ("state", "alive", "age_s", "healthy"),
+    [
+        (State.RUNNING, True, 0, True),
+        (State.RUNNING, True, FRESH_S + 1, False),
+        (State.RUNNING, False, 0, False),
+        (State.DONE, True, 0, False),
+        (State.FAILED, False, 0, False),
+    ],
+    ids=str,
+)
+def test_a_run_is_healthy_while_it_is_on_and_says_so(
+    null_run: FinishedRun, state: State, alive: bool, age_s: float, healthy: bool
+) -> None:
+    status = Status.model_validate_json((null_run.folder / "status.json").read_bytes())
+    told = status.model_copy(
+        update={"state": state, "updated_utc": utc_now() - timedelta(seconds=age_s)}
+    )
+    assert RunView(null_run.folder, told, alive).healthy is healthy
+
+
+def test_a_run_without_a_status_is_not_healthy(tmp_path: Path) -> None:
+    assert not RunView(tmp_path, None, True).healthy
 
 
 @pytest.mark.parametrize("run_id", ["..", "../runs", "a/../first", ""])

@@ -179,6 +179,7 @@ class TestTasks:
             for line in played.output.splitlines()
             if line.startswith("      ") and "TAGS:" in line
         ]
-        before = tasks.index("Wait for the run")
-        assert tasks[0] == "Check the settings and plan the run"
-        assert before <= 10
+        before = tasks[: tasks.index("Wait for the run")]
+        once = {"Check the settings and plan the run", "agent : Build what the hosts install from"}
+        assert once <= set(before)
+        assert len(set(before) - once) <= 10

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from loadfleet_agent.contract.benchmark import Mode, Scenario
-from loadfleet_agent.contract.plan import InactivityLimits, RunPlan, phase_name
-from loadfleet_agent.contract.profile import EngineSettings, Generation
+from loadfleet_agent.contract.plan import InactivityLimits, RunPlan, Runtime, phase_name
+from loadfleet_agent.contract.profile import Build, EngineSettings, Generation
 from loadfleet_agent.contract.settings import HostSettings, parse_settings, resolve_plan
 from pydantic import ValidationError
 
@@ -43,6 +43,7 @@ OTHER_INACTIVITY: dict[str, Any] = {
 }
 OTHER_SETTINGS: list[dict[str, Any]] = [
     {"profile": "cpu-smoke"},
+    {"runtime": "container"},
     {"environment": {"VLLM_LOGGING_LEVEL": "DEBUG"}},
     {"model": {"source": "path", "path": "/models/other"}},
     {"model": {"source": "hub", "repo": "meta-llama/Llama-3.1-8B-Instruct", "revision": "main"}},
@@ -99,6 +100,17 @@ def test_goes_through_json_unchanged(change: dict[str, Any]) -> None:
     again = RunPlan.model_validate_json(plan.model_dump_json())
     assert again == plan
     assert again.plan_hash == plan.plan_hash
+
+
+@pytest.mark.parametrize(
+    ("profile", "build"),
+    [("a30-bf16", Build.CUDA), ("cpu-smoke", Build.CPU), ("null-engine", Build.CPU)],
+)
+def test_the_build_is_the_profiles_and_the_runtime_is_set(profile: str, build: Build) -> None:
+    plan = _plan(profile=profile)
+    assert (plan.build, plan.runtime) == (build, Runtime.VENV)
+    plan = _plan(profile=profile, runtime="container")
+    assert (plan.build, plan.runtime) == (build, Runtime.CONTAINER)
 
 
 def test_every_default_is_filled_in() -> None:

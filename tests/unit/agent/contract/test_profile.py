@@ -26,10 +26,11 @@ def test_a_shipped_profile_makes_a_plan(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("description: x\nruntime: cpu\nengin: {}\n", "engin: no such key"),
-        ("description: x\nruntime: cpu\nengine: {maxlen: 1}\n", "engine.maxlen: no such key"),
-        ("description: x\nruntime: rocm\n", "runtime"),
-        ("description: x\n", "runtime: missing"),
+        ("description: x\nbuild: cpu\nengin: {}\n", "engin: no such key"),
+        ("description: x\nbuild: cpu\nengine: {maxlen: 1}\n", "engine.maxlen: no such key"),
+        ("description: x\nbuild: rocm\n", "build"),
+        ("description: x\nbuild: cpu\nruntime: venv\n", "runtime: no such key"),
+        ("description: x\n", "build: missing"),
         ("- a\n- b\n", "the whole"),
         ("", "the whole"),
         ("a: [1\n", "not YAML"),

@@ -62,6 +62,8 @@ def test_a_key_near_to_none_gets_no_suggestion() -> None:
         ({"inactivity": {"load": 1}}, "inactivity", "no such key"),
         ({"engine": {"dtype": "int4"}}, "engine", "dtype"),
         ({"generation": {"max_tokens": 1}}, "generation", "max_tokens"),
+        ({"runtime": "docker"}, "runtime", "'venv' or 'container'"),
+        ({"runtime": "cuda"}, "runtime", "'cuda'"),
         ({"profile": "h100"}, "profile", "a30-bf16"),
         ({"profile": "./none.yaml"}, "profile", "none.yaml"),
         ({"profile": "null-engine", "engine": {"max_model_len": 128}}, "", "max_model_len"),
@@ -89,7 +91,7 @@ def test_a_key_that_is_no_text_is_refused() -> None:
 def test_a_profile_is_overridden_key_by_key(tmp_path: Path) -> None:
     profile = tmp_path / "mine.yaml"
     profile.write_text(
-        "description: mine\nruntime: cpu\n"
+        "description: mine\nbuild: cpu\n"
         "engine: {max_num_seqs: 7, max_model_len: 999}\n"
         "generation: {max_tokens: 33}\n"
         "environment: {KEPT: profile, CHANGED: profile}\n"

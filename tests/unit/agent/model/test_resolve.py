@@ -54,6 +54,27 @@ def test_the_cache_is_found_through_hf_home(
     assert resolve_model(HubModel(repo=REPO, revision="main"), tmp_path)[0] == hub
 
 
+@pytest.mark.usefixtures("hub")
+def test_a_cache_that_is_named_is_the_only_one(tmp_path: Path) -> None:
+    source = HubModel(repo=REPO, revision="main", cache=str(tmp_path / "named"))
+    with pytest.raises(RunFailure) as caught:
+        resolve_model(source, tmp_path)
+    assert caught.value.code is FailureCode.MODEL_MISSING
+    assert str(tmp_path / "named") in caught.value.message
+    assert str(tmp_path / "hub") not in caught.value.message
+    (tmp_path / "hub").rename(tmp_path / "named")
+    assert resolve_model(source, tmp_path)[0].is_relative_to(tmp_path / "named")
+
+
+def test_the_cache_of_the_agent_goes_before_that_of_the_user(hub: Path, tmp_path: Path) -> None:
+    own = tmp_path / "home" / "cache" / "hub"
+    shutil.copytree(tmp_path / "hub", own, symlinks=True)
+    source = HubModel(repo=REPO, revision=COMMIT)
+    assert resolve_model(source, tmp_path / "home")[0].is_relative_to(own)
+    shutil.rmtree(own / "models--meta-llama--Llama-3.1-8B-Instruct")
+    assert resolve_model(source, tmp_path / "home")[0] == hub
+
+
 @pytest.mark.parametrize(
     ("repo", "revision"), [(REPO, "v2"), (REPO, "1" * 40), ("meta-llama/Other", "main")]
 )

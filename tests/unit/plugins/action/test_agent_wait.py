@@ -121,18 +121,3 @@ class TestLine:
     )
     def test_tells_phase_and_progress(self, look: Any, quiet: float, line: str) -> None:
         assert agent_wait._line(look, quiet) == line
-
-
-class TestProgress:
-    def test_shows_each_new_line_with_the_host(self, capsys: pytest.CaptureFixture[str]) -> None:
-        progress = agent_wait.Progress("gpu-01", 0.0)
-        for text in ("1/10 inspect", "1/10 inspect", "2/10 prepare"):
-            progress.tell(text)
-        lines = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
-        assert lines == ["gpu-01: 1/10 inspect", "gpu-01: 2/10 prepare"]
-
-    def test_shows_no_second_line_before_its_time(self, capsys: pytest.CaptureFixture[str]) -> None:
-        progress = agent_wait.Progress("gpu-01", 3600.0)
-        for topic in ("inspect", "prepare", "load"):
-            progress.tell(topic)
-        assert len(capsys.readouterr().out.splitlines()) == 1

@@ -1,0 +1,255 @@
+"""Brings a model from the Hugging Face hub, or a mirror of it, into a hub cache on this host.
+
+huggingface_hub's own snapshot_download begins a file that was broken off anew (it gives the
+unfinished file a random name), and no setting changes that; its http_get does go on in the middle.
+So huggingface_hub names the files and reads them, and transfer.py keeps what has come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars
+from huggingface_hub.utils import logging as hub_logging
+
+from .. import __version__
+from ..contract.status import FailureCode
+from ..failure import RunFailure
+from .hub_cache import HubFile, is_commit, repository_folder
+from .transfer import ModelInCache, Partial, Stopped, Tell, alone, bring, complete, present
+
+HUB = "https://huggingface.co"
+WANTED = (
+    *("*.json", "*.safetensors", "tokenizer*", "*.model", "*.jinja", "merges.txt", "vocab.txt"),
+    *("LICENSE*", "USE_POLICY*", "README*"),
+)
+"""Of the files at the top of a repository. Weights in other formats and folders are not needed."""
+TOKEN_CREDENTIAL = "hf_token"
+"""Name of the token among the credentials that systemd gives to a unit (LoadCredential=)."""
+TIMEOUT_S = 30.0
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token in ``path``, else in systemd's credential hf_token, else None.
+
+    The token of the environment or of the user's own cache is never taken. Raises RunFailure
+    (hub-access) without the token in it.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if path is None and folder and (Path(folder) / TOKEN_CREDENTIAL).is_file():
+        path = Path(folder) / TOKEN_CREDENTIAL
+    if path is None:
+        return None
+    try:
+        token = path.read_text("ascii").strip()
+    except OSError as error:
+        raise RunFailure(
+            FailureCode.HUB_ACCESS, f"no token can be read: {path}: {error.strerror}"
+        ) from None
+    except UnicodeDecodeError:
+        token = ""
+    # What is not fit for a header would be shown in the error of the HTTP library.
+    if not re.fullmatch(r"[!-~]+", token):
+        raise RunFailure(FailureCode.HUB_ACCESS, f"{path} holds no token: one word is wanted")
+    return token
+
+
+def check_access(repo: str, revision: str, endpoint: str, token: str | None) -> str:
+    """The commit that ``revision`` (commit, branch or tag) is, if the model's files may be read.
+
+    Asks for the metadata and the head of one file; writes nothing. Raises RunFailure: hub-access,
+    hub-unreachable, or model-missing if there is no such revision or it is no usable model.
+    """
+    endpoint = _endpoint(endpoint)
+    commit, _ = _list_files(repo, revision, endpoint, token)
+    url = hf_hub_url(repo, "config.json", revision=commit, endpoint=endpoint)
+    with _hub_errors(repo, revision, endpoint, token):
+        get_hf_file_metadata(url, token=token or False, timeout=TIMEOUT_S, endpoint=endpoint)
+    return commit
+
+
+def download_model(
+    repo: str,
+    revision: str,
+    cache: Path,
+    *,
+    endpoint: str = HUB,
+    token: str | None = None,
+    rehash: bool = False,
+    tell: Tell,
+) -> ModelInCache:
+    """The model in the cache, whole and verified against the hub's hashes; fetched if need be.
+
+    A model that is there already is not asked for again: its files' sizes are checked, with
+    ``rehash`` their bytes too. A second process waits for the first. Raises RunFailure: bad-plan
+    for a revision that is no commit, model-missing, model-corrupt (the bad file is removed),
+    hub-access, hub-unreachable, no-space.
+    """
+    endpoint = _endpoint(endpoint)
+    if not is_commit(revision):
+        commit, _ = _list_files(repo, revision, endpoint, token)
+        raise RunFailure(
+            FailureCode.BAD_PLAN,
+            f"revision {revision} of {repo} may move: pin the commit that it is now, {commit}",
+        )
+    repository = repository_folder(cache, repo)
+    if found := present(repository, repo, revision, tell, rehash=rehash):
+        return found
+    commit, files = _list_files(repo, revision, endpoint, token)
+    if commit != revision:
+        raise _no_hub(endpoint, f"asked for {revision}, it answered for {commit}")
+    headers = build_hf_headers(
+        token=token or False, library_name="loadfleet-agent", library_version=__version__
+    )
+    headers["Accept-Encoding"] = "identity"  # a position in compressed bytes would be none in ours
+
+    def read(file: HubFile, partial: Partial) -> None:
+        url = hf_hub_url(repo, file.path, revision=commit, endpoint=endpoint)
+        with _hub_errors(repo, revision, endpoint, token):
+            try:
+                http_get(
+                    url,
+                    partial,
+                    resume_size=partial.tell(),
+                    headers=headers,
+                    expected_size=file.size_bytes,
+                )
+            except HfHubHTTPError as error:
+                if error.response.status_code != 416:
+                    raise
+            except OSError as error:
+                if error.errno is not None or isinstance(error, OfflineModeIsEnabled):
+                    raise
+            # Otherwise the hub has ended the file at another size, which the caller sees.
+
+    with alone(repository, tell):
+        if found := present(repository, repo, revision, tell):  # by the other process
+            return found
+        verified = bring(repository, files, read, tell)
+        return complete(repository, repo, revision, endpoint, verified, "downloaded")
+
+
+def _list_files(
+    repo: str, revision: str, endpoint: str, token: str | None
+) -> tuple[str, tuple[HubFile, ...]]:
+    """The commit of a revision and what of its files is wanted."""
+    # Its warnings show addresses with signatures in them, its bars fill a journal.
+    hub_logging.set_verbosity(logging.CRITICAL)
+    disable_progress_bars()
+    # It would ask huggingface.co what to call itself, whatever the endpoint.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    api = HfApi(endpoint=endpoint, token=token or False, library_name="loadfleet-agent")
+    with _hub_errors(repo, revision, endpoint, token):
+        info = api.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+        files = tuple(
+            HubFile(
+                path=item.rfilename,
+                size_bytes=item.lfs.size if item.lfs else item.size,
+                blob=item.lfs.sha256 if item.lfs else item.blob_id,
+            )
+            for item in info.siblings or ()
+            if "/" not in item.rfilename
+            and any(fnmatch.fnmatchcase(item.rfilename, pattern) for pattern in WANTED)
+        )
+        commit = str(info.sha)
+    if not is_commit(commit):
+        raise _no_hub(endpoint, f"it names no commit of {revision}")
+    for pattern in ("config.json", "tokenizer.json", "*.safetensors"):
+        if not any(fnmatch.fnmatchcase(item.path, pattern) for item in files):
+            raise RunFailure(
+                FailureCode.MODEL_MISSING, f"{repo} at {commit} on {endpoint} has no {pattern}"
+            )
+    return commit, files
+
+
+def _endpoint(text: str) -> str:
+    """The address of the hub in one form. Raises RunFailure (bad-plan) if it is none."""
+    if "@" in text:  # it would be written to the record and shown in every message
+        raise RunFailure(FailureCode.BAD_PLAN, "endpoint: give a token in --token-file, not in it")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise RunFailure(FailureCode.BAD_PLAN, f"endpoint {text}: wanted is http(s)://host[:port]")
+    return text.rstrip("/")
+
+
+@contextlib.contextmanager
+def _hub_errors(repo: str, revision: str, endpoint: str, token: str | None) -> Iterator[None]:
+    """Every error of huggingface_hub as a RunFailure of one line, without the token."""
+
+    def line(text: object) -> str:
+        whole = str(text).replace(token, "***") if token else str(text)
+        return next(iter(whole.strip().splitlines()), "")[:300]
+
+    try:
+        yield
+    except HfHubHTTPError as error:
+        raise _refusal(
+            error, repo, revision, endpoint, token, line(error.server_message or "")
+        ) from None
+    except HFValidationError as error:
+        raise RunFailure(FailureCode.BAD_PLAN, f"repository {repo}: {line(error)}") from None
+    except OfflineModeIsEnabled:
+        raise RunFailure(
+            FailureCode.HUB_UNREACHABLE, f"{endpoint} is not asked: HF_HUB_OFFLINE is set"
+        ) from None
+    except HTTPError as error:
+        reason = line(error) or type(error).__name__
+        raise RunFailure(
+            FailureCode.HUB_UNREACHABLE, f"{endpoint} cannot be reached: {reason}"
+        ) from None
+    except (OSError, RunFailure, Stopped):
+        raise
+    except Exception as error:  # of whatever it makes of an answer that is no hub's
+        raise _no_hub(endpoint, f"{type(error).__name__}: {line(error)}") from None
+
+
+def _no_hub(endpoint: str, why: str) -> RunFailure:
+    return RunFailure(FailureCode.HUB_UNREACHABLE, f"{endpoint} does not answer as a hub: {why}")
+
+
+def _refusal(
+    error: HfHubHTTPError, repo: str, revision: str, endpoint: str, token: str | None, said: str
+) -> RunFailure:
+    """What an HTTP error of the hub means for the user."""
+    status = error.response.status_code
+    page = f"https://huggingface.co/{repo}"
+    if isinstance(error, RevisionNotFoundError):
+        return RunFailure(
+            FailureCode.MODEL_MISSING, f"{repo} on {endpoint} has no revision {revision}"
+        )
+    if status == 401 and token:
+        text = f"{endpoint} does not take the token: it is wrong, expired or revoked"
+    elif isinstance(error, GatedRepoError) and not token:
+        text = f"{repo} is gated and no token is given: its terms are at {page}"
+    elif isinstance(error, GatedRepoError):
+        text = f"the token's account has no access to {repo}: accept its terms at {page}"
+    elif status in (401, 404):
+        seen = "with this token" if token else "without a token"
+        text = f"{endpoint} shows no model {repo} {seen}: see {page}"
+    elif status == 403:
+        text = f"{endpoint} forbids {repo}: {said or 'no reason given'}: see {page}"
+    else:
+        text = f"{endpoint} answers {status}{f': {said}' if said else ''}"
+        return RunFailure(FailureCode.HUB_UNREACHABLE, text)
+    return RunFailure(FailureCode.HUB_ACCESS, text)
