@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
 SPEC: dict[str, dict[str, Any]] = {
-    "command": {"type": "path", "required": True},  # the agent's command on the host
+    # The agent's command on the host, with what comes before it, as docker run.
+    "command": {"type": "list", "elements": "str", "required": True},
     "arguments": {"type": "list", "elements": "str", "required": True},
     "plan": {"type": "path"},  # a plan on the controller, given to the agent's standard input
     "unchanged": {"type": "dict", "default": {}},  # values of its JSON with which nothing changed
@@ -25,11 +25,11 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        from loadfleet_aggregator.fleet.answer import task_result
+
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
-        module_args: dict[str, Any] = {
-            "argv": [args["command"], *args["arguments"], "--json"],
-        }
+        module_args: dict[str, Any] = {"argv": [*args["command"], *args["arguments"], "--json"]}
         if args["plan"]:
             module_args["stdin"] = Path(args["plan"]).read_text(encoding="utf-8")
             module_args["argv"] += ["--plan", "-"]
@@ -39,27 +39,12 @@ class ActionModule(ActionBase):
         if done.get("unreachable"):
             result.update(done)
             return result
-        answer = _answer(done.get("stdout", ""))
-        failure = answer.get("failure")
-        if isinstance(failure, dict):
-            result.update(
-                failed=True,
-                code=failure.get("code"),
-                hint=failure.get("hint"),
-                msg=f"{failure.get('message')} [{failure.get('code')}]: {failure.get('hint')}",
+        result.update(
+            task_result(
+                done.get("rc", 1),
+                done.get("stdout", ""),
+                done.get("stderr") or done.get("msg", ""),
+                args["unchanged"],
             )
-        elif done.get("rc", 1) != 0 or not answer:
-            lines = (done.get("stderr") or done.get("msg") or "no message").strip().splitlines()
-            result.update(failed=True, msg=" ".join(lines[-3:])[-600:])
-        else:
-            unchanged = any(answer.get(key) == value for key, value in args["unchanged"].items())
-            result.update(changed=not unchanged, agent=answer)
+        )
         return result
-
-
-def _answer(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -51,20 +51,6 @@ class Reading:
     status: dict[str, Any]
 
 
-class Progress:
-    """Prints a host's newest line, at most one in ``every`` seconds; the rest is dropped."""
-
-    def __init__(self, host: str, every: float) -> None:
-        self.host, self.every = host, every
-        self.shown, self.at = "", float("-inf")
-
-    def tell(self, text: str) -> None:
-        if text != self.shown and time.monotonic() - self.at >= self.every:
-            # From a worker this goes through the results queue and is on the terminal at once.
-            display.display(f"{time.strftime('%H:%M:%S')} {self.host}: {text}")
-            self.shown, self.at = text, time.monotonic()
-
-
 class ActionModule(ActionBase):
     """Result: state (done, failed, stopped, rebooted, died, stalled, lost), msg, status."""
 
@@ -75,10 +61,13 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        from loadfleet_aggregator.fleet.progress import Progress
+
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
         host = str((task_vars or {}).get("inventory_hostname", "?"))
-        progress = Progress(host, args["print_s"])
+        # From a worker a line goes through the results queue and is on the terminal at once.
+        progress = Progress(host, args["print_s"], display.display)
         look = LOOK.format(
             mark=MARK,
             home=shlex.quote(args["home"]),

@@ -11,10 +11,11 @@ from ansible.utils.display import Display
 
 
 class ActionModule(ActionBase):
-    """Runs on the controller, once for all hosts: one wheelhouse a runtime and Python version.
+    """Runs on the controller, once for all hosts: one wheelhouse a build and Python version.
 
-    ``facts`` names the variable with each host's agent_facts. Returns hosts: name to key,
-    folder, archive and whether the host has that environment already.
+    What a host needs follows from its loadfleet_profile and loadfleet_runtime. ``facts`` names
+    the variable with each host's agent_facts; a host without them, or at work, is left out.
+    Returns hosts: name to key, folder, archive and whether the host has that environment already.
     """
 
     TRANSFERS_FILES = False
@@ -29,10 +30,10 @@ class ActionModule(ActionBase):
             {
                 "project": {"type": "path", "required": True},
                 "store": {"type": "path", "required": True},
-                "runtimes": {"type": "dict", "required": True},
                 "facts": {"type": "str", "required": True},
             }
         )
+        from loadfleet_aggregator.fleet.settings import SettingsError, deployment
         from loadfleet_aggregator.wheelhouse import (
             WheelhouseError,
             archive_wheelhouse,
@@ -45,20 +46,25 @@ class ActionModule(ActionBase):
         hosts: dict[str, dict[str, Any]] = {}
         keys: dict[tuple[str, str], str] = {}  # each hashes the agent's whole source
         changed = False
-        for name, entry in self._task.args["runtimes"].items():
-            facts = variables["hostvars"][name].get(self._task.args["facts"], {})
-            if "python_version" not in facts:
-                continue  # not reached, or not fit for the agent
-            runtime, version = entry["runtime"], facts["python_version"]
-            if (runtime, version) not in keys:
-                keys[runtime, version] = wheelhouse_key(project, runtime, version)
-            key = keys[runtime, version]
+        for name in variables["ansible_play_hosts_all"]:
+            of_host = variables["hostvars"][name]
+            facts = of_host.get(self._task.args["facts"], {})
+            if "python_version" not in facts or facts["run"] is not None:
+                continue  # not reached, not fit for the agent, or at work
+            try:
+                build = deployment({key: of_host[key] for key in of_host}, project).build
+            except SettingsError as error:
+                raise AnsibleActionFail(f"{name}: loadfleet_{error.key}: {error}") from error
+            version = facts["python_version"]
+            if (build, version) not in keys:
+                keys[build, version] = wheelhouse_key(project, build, version)
+            key = keys[build, version]
             folder = store / key
             installed = key in facts["environments"]
             if not installed and not self._task.check_mode:
                 changed = changed or not folder.is_dir()
                 try:
-                    build_wheelhouse(project, runtime, version, store, Display().display)
+                    build_wheelhouse(project, build, version, store, Display().display)
                     if variables["hostvars"][name].get("ansible_connection") != "local":
                         archive_wheelhouse(folder)
                 except (WheelhouseError, OSError) as error:

@@ -46,6 +46,7 @@ class ActionModule(ActionBase):
             found[name] = [
                 *contradictions(name, groups, own, prefixes),
                 *misspelt_settings(name, variables["hostvars"][name], known),
+                *_deployment(name, variables["hostvars"][name], Path(args["roles"]).parent),
             ]
         result.update(changed=False, hosts=found)
         return result
@@ -69,6 +70,16 @@ class ActionModule(ActionBase):
         beside = get_vars_from_inventory_sources(self._loader, sources, [entity], "all")
         # A host's get_vars has inventory_hostname and the like too; only ours are compared.
         return dict(entity.get_vars()) | dict(beside)
+
+
+def _deployment(name: str, variables: Any, project: Path) -> list[str]:
+    from loadfleet_aggregator.fleet.settings import SettingsError, deployment
+
+    try:
+        deployment({key: variables[key] for key in variables}, project)
+    except SettingsError as error:
+        return [f"{name}: loadfleet_{error.key}: {error}"]
+    return []
 
 
 def _settings_of_roles(roles: Path) -> dict[str, list[str]]:

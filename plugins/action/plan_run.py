@@ -14,7 +14,7 @@ class ActionModule(ActionBase):
     """Runs on the controller, once for all hosts of the play.
 
     Returns run_id, folder, reports, continued, and hosts: name to its fleet settings, every
-    default filled in, and its runtime.
+    default filled in, with the build and the runtime of its plan.
     """
 
     TRANSFERS_FILES = False
@@ -67,7 +67,8 @@ class ActionModule(ActionBase):
             folder=str(results / run_id),
             reports=str(reports),
             hosts={
-                item.name: item.fleet.model_dump() | {"runtime": item.plan.runtime.value}
+                item.name: item.fleet.model_dump()
+                | {"build": item.plan.build.value, "runtime": item.plan.runtime.value}
                 for item in planned
             },
             msg=f"{'going on with' if continued else 'new'} run {run_id}: {len(planned)} hosts",

@@ -15,6 +15,10 @@ COMPARED = (
 down while a GPU is idle."""
 
 
+LONGEST = 400
+"""Characters of a reason that is not ours."""
+
+
 class ActionModule(ActionBase):
     """Runs on the controller, once. Reads what the roles registered of each host.
 
@@ -40,7 +44,8 @@ class ActionModule(ActionBase):
             of_host = variables["hostvars"][name]
             if "provision_failure" in of_host:
                 states[name] = "failed"
-                lines.append(f"{name}: not ready: {of_host['provision_failure']}")
+                reasons = reasons_of(name, str(of_host["provision_failure"]))
+                lines += [f"{name}: not ready: {reason}" for reason in reasons]
             elif "provision_done" not in of_host:
                 states[name] = "unreachable"
                 lines.append(f"{name}: unreachable: mend the link, then give the command again")
@@ -52,6 +57,14 @@ class ActionModule(ActionBase):
         lines += [f"differs: {line}" for line in differences(facts)]
         result.update(changed=False, lines=lines, states=states)
         return result
+
+
+def reasons_of(host: str, text: str) -> list[str]:
+    """One line a reason. Ours begin with the host's name, one a line; others may be long."""
+    lines = text.strip().splitlines()
+    if lines and all(line.startswith(f"{host}: ") for line in lines):
+        return [line.removeprefix(f"{host}: ") for line in lines]
+    return [" ".join(text.split())[:LONGEST]]
 
 
 def _gpus(of_host: Any) -> list[dict[str, str]]:

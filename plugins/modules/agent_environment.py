@@ -16,7 +16,8 @@ short_description: Install the agent's own virtual environment from a wheelhouse
 description:
   - Makes an environment of its own for each wheelhouse, with uv, offline, every file checked by
     hash. Nothing is installed into the host's Python, and an environment in use is never changed.
-  - An environment is complete or not there; the two newest are kept.
+  - An environment is complete or not there; the two newest are kept. C(bin/loadfleet-agent) beside
+    the environments' folder leads to the one that was asked for last.
 options:
   environments:
     description: Folder of the agent's environments.
@@ -49,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 command:
-  description: Path of the loadfleet-agent command.
+  description: Path of the loadfleet-agent command, the same for every environment.
   type: str
   returned: always
 """
@@ -90,6 +91,18 @@ def install(module: Any, folder: pathlib.Path, wheelhouse: pathlib.Path) -> None
     (folder / ".complete").touch()
 
 
+def point(link: pathlib.Path, target: pathlib.Path) -> bool:
+    """Makes the link in one step, so that the command is there at any time; whether it changed."""
+    if link.is_symlink() and link.readlink() == target:
+        return False
+    link.parent.mkdir(exist_ok=True)
+    beside = link.with_name(f".{link.name}.new")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.replace(link)
+    return True
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -112,7 +125,10 @@ def main() -> None:
         )
         for old in others[: -(KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
-    module.exit_json(changed=changed, command=command)
+    link = environments.parent / "bin" / "loadfleet-agent"
+    if not module.check_mode:
+        changed = point(link, pathlib.Path(command)) or changed
+    module.exit_json(changed=changed, command=str(link))
 
 
 if __name__ == "__main__":

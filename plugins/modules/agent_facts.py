@@ -10,6 +10,7 @@ import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.run_lock import run_in_progress
 
 DOCUMENTATION = r"""
 module: agent_facts
@@ -23,7 +24,7 @@ options:
     type: path
     required: true
   python:
-    description: Python for the agent; Ansible's own on the host if not given.
+    description: Python for the agent; if not given, Ansible's own on the host or a newer one there.
     type: str
   free_gib:
     description: Free space that the disk of I(home) must have if the agent is not there yet.
@@ -53,9 +54,15 @@ environments:
   type: list
   elements: str
   returned: always
+run:
+  description: Who runs a benchmark there now, with run_id and since; none if nobody does.
+  type: dict
+  returned: always
 """
 
 OLDEST = (3, 11)
+OTHERS = ("python3.12", "python3.11", "python3.13")
+"""Where Ansible's Python is too old, as on Ubuntu 22.04; in the order of our liking."""
 
 
 def python_version(module: Any, path: str) -> tuple[tuple[int, int], str]:
@@ -68,6 +75,16 @@ def python_version(module: Any, path: str) -> tuple[tuple[int, int], str]:
     except (OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"{path} cannot be run as Python: {error}")
     return (int(text[0]), int(text[1])), text[2].strip()
+
+
+def find_python(module: Any) -> str:
+    asked: str | None = module.params["python"]
+    if asked:
+        return asked
+    own = os.path.realpath("/proc/self/exe")
+    if python_version(module, own)[0] >= OLDEST:
+        return own
+    return next((path for name in OTHERS if (path := shutil.which(name))), own)
 
 
 def existing_parent(path: pathlib.Path) -> pathlib.Path:
@@ -86,8 +103,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     home = pathlib.Path(module.params["home"])
-    asked = module.params["python"] or os.path.realpath("/proc/self/exe")
-    version, path = python_version(module, asked)
+    version, path = python_version(module, find_python(module))
     if version < OLDEST:
         module.fail_json(
             msg="the agent needs Python 3.11 or newer, {} is {}.{}: install one and name it in "
@@ -112,6 +128,7 @@ def main() -> None:
         python_version="{}.{}".format(*version),
         free_gib=round(free, 1),
         environments=environments,
+        run=run_in_progress(str(home)),
     )
 
 

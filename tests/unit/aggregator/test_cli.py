@@ -80,16 +80,14 @@ class TestReport:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["report", "wheelhouse"])
+    @pytest.mark.parametrize("command", ["report", "wheelhouse", "image"])
     def test_of_each_command_has_an_example_that_parses(self, command: str) -> None:
         done = loadfleet(command, "--help")
         assert done.returncode == 0
-        (example,) = (
-            line.split("Example: ")[1] for line in done.stdout.splitlines() if "Example: " in line
-        )
-        assert example.startswith(f"loadfleet {command}")
-        flags = [word for word in example.split() if word.startswith("--")]
-        assert all(flag in done.stdout.replace(example, "") for flag in flags)
+        text, _, example = done.stdout.partition("Example: ")
+        own = " ".join(example.split()).partition(" && ")[0]
+        assert own.startswith(f"loadfleet {command}")
+        assert all(flag in text for flag in own.split() if flag.startswith("--"))
 
     def test_names_every_command(self) -> None:
         done = loadfleet("--help")
@@ -109,3 +107,40 @@ class TestWheelhouse:
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert "agent-cuda.txt" in line
+
+    def test_refuses_a_build_that_is_none_in_one_line(self, tmp_path: Path) -> None:
+        done = loadfleet("wheelhouse", "--build", "rocm", "--store", tmp_path / "store")
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.endswith("no build 'rocm': give one of cpu, cuda, image, client")
+
+
+class TestImage:
+    def test_writes_nothing_into_a_folder_that_has_something(self, tmp_path: Path) -> None:
+        (tmp_path / "mine").write_text("kept", encoding="utf-8")
+        for output in (tmp_path, tmp_path / "mine"):
+            done = loadfleet("image", "--output", output, "--store", tmp_path / "store")
+            assert done.returncode == 2
+            (line,) = done.stderr.splitlines()
+            assert line == f"loadfleet: --output {output}: not an empty folder"
+        assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+    @pytest.mark.parametrize(
+        ("flags", "words"),
+        [
+            (["--base", "a b"], "base image 'a b'"),
+            (["--base", "--privileged"], "base image '--privileged'"),
+            (["--python", "3"], "Python '3': write it as 3.12"),
+            (["--project", "/nowhere"], "/nowhere"),
+        ],
+        ids=str,
+    )
+    def test_refuses_wrong_input_in_one_line(
+        self, tmp_path: Path, flags: list[str], words: str
+    ) -> None:
+        output = tmp_path / "context"
+        done = loadfleet("image", "--output", output, "--store", tmp_path / "store", *flags)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert words in line
+        assert not output.exists()

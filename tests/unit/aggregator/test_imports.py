@@ -19,6 +19,7 @@ HEAVY = ("torch", "vllm", "numpy", "pyarrow", "transformers", "mlperf_loadgen", 
         "loadfleet_aggregator.report.build",
         "loadfleet_aggregator.report.render",
         "loadfleet_aggregator.collect",
+        "loadfleet_aggregator.image",
         "loadfleet_aggregator.wheelhouse",
     ],
 )

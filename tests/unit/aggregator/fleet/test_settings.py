@@ -104,7 +104,7 @@ def test_refuses_a_missing_setting() -> None:
 
 class TestProfile:
     def test_may_be_a_file_of_the_project(self, tmp_path: Path) -> None:
-        text = "description: mine\nruntime: cuda\nengine: {max_num_seqs: 7}\n"
+        text = "description: mine\nbuild: cuda\nengine: {max_num_seqs: 7}\n"
         (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
         (host,) = plan({"gpu-01": BASE | {"loadfleet_profile": "mine.yaml"}}, tmp_path)
         assert host.plan.engine.max_num_seqs == 7
@@ -119,10 +119,10 @@ class TestProfile:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("description: x\nruntime: cpu\nengin: {}\n", "engin: no such key"),
-            ("description: x\nruntime: cpu\nengine: {dtyp: x}\n", "engine.dtyp: no such key"),
-            ("description: x\nruntime: abacus\n", "runtime: input should be 'cpu' or 'cuda'"),
-            ("description: x\n", "runtime: missing"),
+            ("description: x\nbuild: cpu\nengin: {}\n", "engin: no such key"),
+            ("description: x\nbuild: cpu\nengine: {dtyp: x}\n", "engine.dtyp: no such key"),
+            ("description: x\nbuild: abacus\n", "build: input should be 'cpu' or 'cuda'"),
+            ("description: x\n", "build: missing"),
             ("description: [\n", "not YAML"),
             ("", "the whole: "),
         ],
