@@ -1,0 +1,104 @@
+"""The benchmark over real SSH, in a container without privileges, on two hosts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpu_site import GPU_HOSTS, TOKEN, Site
+from waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def report(provisioned: Site) -> Any:
+    """The report of a run, as user ops with sudo, host keys checked."""
+    played = provisioned.play("run_benchmark.yml")
+    assert played.returncode == 0, played.output
+    return json.loads((results(provisioned) / "report.json").read_bytes())
+
+
+def results(site: Site) -> Path:
+    return Path(site.variables["loadfleet_results_dir"]) / "latest"
+
+
+def test_every_host_is_valid(report: Any) -> None:
+    assert {host["name"]: host["verdict"]["kind"] for host in report["hosts"]} == dict.fromkeys(
+        GPU_HOSTS, "ok"
+    )
+
+
+def test_the_result_names_the_image_and_the_gpu(report: Any, provisioned: Site) -> None:
+    for name in GPU_HOSTS:
+        facts = json.loads((results(provisioned) / "hosts" / name / "host.json").read_bytes())
+        image = provisioned.machines[name].run(
+            "docker", "image", "ls", "--no-trunc", "--quiet", "loadfleet-agent"
+        )
+        assert facts["container_image"] == image.stdout.split()[0]
+        assert facts["gpus"][0]["name"] == "NVIDIA A30"
+        assert facts["operating_system"].startswith("Debian GNU/Linux 13")
+
+
+def test_the_container_has_no_privileges_and_no_token(provisioned: Site) -> None:
+    site = provisioned
+    host = site.machines["gpu-1"]
+    long = {"loadfleet_length": {"samples": 16, "server_queries": 100_000}}
+    process = site.play_in_background("run_benchmark.yml", hosts=("gpu-1",), **long)
+    try:
+        name = wait_until(
+            lambda: host.run(
+                "docker", "ps", "--quiet", "--filter", "name=loadfleet-"
+            ).stdout.strip(),
+            "the container of the run",
+        )
+        described = json.loads(host.run("docker", "inspect", name).stdout)[0]
+        assert TOKEN not in json.dumps(described)
+        settings = described["HostConfig"]
+        assert settings["Privileged"] is False
+        assert settings["ReadonlyRootfs"] is True
+        assert settings["CapDrop"] == ["ALL"]
+        assert settings["NetworkMode"] == "none"
+        assert described["Config"]["User"].split(":")[0] not in ("", "0", "root")
+        inside = host.run("docker", "exec", name, "sh", "-c",
+                          "cat /etc/loadfleet/hf_token; touch /usr/x; cat /proc/1/environ",
+                          check=False)  # fmt: skip
+        assert "No such file" in inside.stderr
+        assert "Read-only file system" in inside.stderr
+        assert TOKEN not in inside.stdout
+        # Stopping the unit stops the container, with a result that says why.
+        unit = host.run("systemctl", "list-units", "--plain", "--no-legend", "loadfleet-agent@*")
+        host.run("systemctl", "stop", unit.stdout.split()[0], timeout=300)
+        assert not host.run("docker", "ps", "--quiet", "--filter", "name=loadfleet-").stdout
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode != 0
+        assert "gpu-1: failed at" in output
+        assert "[stopped]" in output or "stopped" in output
+    finally:
+        process.kill()
+
+
+def test_a_host_at_work_is_attached_to_and_not_changed(provisioned: Site) -> None:
+    """The playbook killed, and the same command again: the same run, from where it is."""
+    site = provisioned
+    host = site.machines["gpu-2"]
+    long = {
+        "loadfleet_length": {"samples": 16, "server_queries": 3_000},
+        "loadfleet_run_id": "killed-and-again",
+    }
+    process = site.play_in_background("run_benchmark.yml", hosts=("gpu-2",), **long)
+    try:
+        wait_until(
+            lambda: "server-performance" in status(host, "killed-and-again"), "the Server scenario"
+        )
+    finally:
+        process.kill()
+        process.wait()
+    played = site.play("run_benchmark.yml", hosts=("gpu-2",), **long)
+    assert played.returncode == 0, played.output
+    assert json.loads(status(host, "killed-and-again"))["attempt"] == 1
+
+
+def status(host: Any, run_id: str) -> str:
+    path = f"/var/lib/loadfleet/runs/{run_id}/status.json"
+    return str(host.run("cat", path, check=False).stdout)
