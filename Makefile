@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint lock reference clean
+.PHONY: help setup run test test-fleet lint lock reference clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 help: ## show this text
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.ready ## make the controller's environment in .venv
 
@@ -33,8 +33,17 @@ $(VENV)/.ready: locks/controller.txt agent/pyproject.toml aggregator/pyproject.t
 run: setup ## run the benchmark on the inventory as shipped: two demo hosts on this machine
 	ansible-playbook run_benchmark.yml -i inventory/
 
-test: $(TEST_VENV)/.ready lint ## run the whole test suite
-	$(TEST_VENV)/bin/pytest $(PYTEST_ARGS)
+test: $(TEST_VENV)/.ready lint ## run the test suite, without the test fleet
+	$(TEST_VENV)/bin/pytest --ignore tests/fleet $(PYTEST_ARGS)
+
+FLEET_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client gcc libc6-dev libcjson-dev apt-utils dpkg-dev gnupg debian-archive-keyring
+
+test-fleet: $(TEST_VENV)/.ready ## provision and benchmark test machines; needs root on Debian or Ubuntu
+	@test "$$(id -u)" = 0 || { echo "make test-fleet boots machines with systemd-nspawn: run it as root (sudo make test-fleet)" >&2; exit 1; }
+	@command -v apt-get >/dev/null || { echo "make test-fleet needs Debian or Ubuntu: it installs $(FLEET_PACKAGES)" >&2; exit 1; }
+	@dpkg-query --show $(FLEET_PACKAGES) >/dev/null 2>&1 \
+	|| { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(FLEET_PACKAGES) >/dev/null; }
+	$(TEST_VENV)/bin/pytest tests/fleet $(PYTEST_ARGS)
 
 # Controller, agent with the CPU build of vLLM, and the tools, in one environment.
 $(TEST_VENV)/.ready: $(VENV)/.ready locks/tools.txt locks/agent-cpu.txt

@@ -112,7 +112,7 @@ def journal(unit: str, since: float) -> str:
     subprocess.run(["journalctl", "--sync"], capture_output=True, timeout=SYSTEMCTL_S, check=False)
     done = subprocess.run(
         [
-            "journalctl", "--quiet", "--output=cat", "--lines=3", f"--since=@{since:.0f}",
+            "journalctl", "--quiet", "--output=cat", "--lines=3", f"--since=@{int(since)}",
             f"_SYSTEMD_UNIT={unit}",
         ],
         capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False,

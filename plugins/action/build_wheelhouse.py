@@ -33,7 +33,8 @@ class ActionModule(ActionBase):
                 "facts": {"type": "str", "required": True},
             }
         )
-        from loadfleet_aggregator.fleet.settings import SettingsError, deployment
+        from loadfleet_agent.contract.settings import SettingsError
+        from loadfleet_aggregator.fleet.settings import deployment
         from loadfleet_aggregator.wheelhouse import (
             WheelhouseError,
             archive_wheelhouse,

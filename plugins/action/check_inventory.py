@@ -73,7 +73,8 @@ class ActionModule(ActionBase):
 
 
 def _deployment(name: str, variables: Any, project: Path) -> list[str]:
-    from loadfleet_aggregator.fleet.settings import SettingsError, deployment
+    from loadfleet_agent.contract.settings import SettingsError
+    from loadfleet_aggregator.fleet.settings import deployment
 
     try:
         deployment({key: variables[key] for key in variables}, project)

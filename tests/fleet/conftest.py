@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gpu_site import Site, import_base_image, open_site
+from gpu_site import GPU_HOSTS, Site, disk_state, import_base_image, open_site
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.fleet)
+    # It takes off what all the others look at.
+    items.sort(key=lambda item: item.path.name == "test_cleanup.py")
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +26,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def provisioned(site: Site) -> Site:
-    """The site after the first provisioning: drivers and Docker, then all of it."""
+    """The site after check mode, then the first provisioning: Docker, then all of it."""
+    before = {name: disk_state(site.machines[name]) for name in GPU_HOSTS}
+    check = site.provision("--check")
+    assert check.returncode == 0, check.output
+    after = {name: disk_state(site.machines[name]) for name in GPU_HOSTS}
+    site.check_mode_kept = {name: after[name] == before[name] for name in GPU_HOSTS}
     early = site.provision("--skip-tags", "agent,caches")
     assert early.returncode == 0, early.output
     import_base_image(site.machines["gpu-1"])

@@ -73,6 +73,8 @@ class Site:
         self.machines = machines
         self.variables: dict[str, Any] = {}
         self.hub: HubMirror | None = None
+        self.check_mode_kept: dict[str, bool] = {}
+        """Host to whether check mode left it as it was, while it was bare."""
 
     def play(
         self,
@@ -168,6 +170,18 @@ def open_site(folder: Path) -> Iterator[Site]:
         yield site
 
 
+def disk_state(machine: Machine) -> str:
+    """Packages, what holds them, and the files that provisioning writes with their times."""
+    return machine.run(
+        "sh",
+        "-c",
+        "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n'; apt-mark showhold; "
+        "find /etc /usr/local /var/lib/loadfleet /var/lib/docker -printf '%p %s %T@ %m\n' "
+        "2>/dev/null | sort",
+        timeout=300,
+    ).stdout
+
+
 def import_base_image(machine: Machine) -> None:
     """The machine's own Debian tree as an image: there is no registry to pull one from."""
     machine.run(
@@ -231,7 +245,6 @@ def _variables(site: Site, repository: AptRepository, url: str) -> dict[str, Any
         "docker_repository_url": f"{url}/docker",
         "docker_repository_key_url": f"{url}/key.asc",
         "docker_repository_fingerprint": repository.fingerprint,
-        "docker_containerd_version": "2.3.1",
         "nvidia_container_toolkit_repository_url": f"{url}/toolkit",
         "nvidia_container_toolkit_repository_key_url": f"{url}/key.asc",
         "nvidia_container_toolkit_repository_fingerprint": repository.fingerprint,

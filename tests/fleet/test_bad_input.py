@@ -5,25 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gpu_site import Played, Site
+from gpu_site import Played, Site, disk_state
 
 
 @pytest.fixture(scope="module")
 def plain(site: Site) -> Any:
     """The host without a GPU, and what its packages and settings were."""
     return site.machines["plain"]
-
-
-def state(host: Any) -> str:
-    """Packages and files that provisioning would change."""
-    return str(
-        host.run(
-            "sh",
-            "-c",
-            "dpkg-query -W -f '${Package} ${Version}\n'; "
-            "find /etc /usr/local /var/lib/loadfleet -printf '%p %s %T@\n' 2>/dev/null | sort",
-        ).stdout
-    )
 
 
 def reason(played: Played, host: str) -> str:
@@ -38,11 +26,11 @@ def reason(played: Played, host: str) -> str:
 
 
 def test_a_host_without_a_gpu_is_named_and_left_as_it_was(site: Site, plain: Any) -> None:
-    before = state(plain)
+    before = disk_state(plain)
     played = site.provision(hosts=("plain",))
     assert played.returncode != 0
     assert "no NVIDIA GPU on the PCI bus: check the card's seat" in reason(played, "plain")
-    assert state(plain) == before
+    assert disk_state(plain) == before
 
 
 def test_the_other_hosts_go_on(provisioned: Site) -> None:
@@ -72,7 +60,7 @@ def test_a_full_disk_says_what_is_free_and_needed(site: Site) -> None:
 
 
 def test_no_route_to_a_mirror_is_told_before_anything_changes(site: Site, plain: Any) -> None:
-    before = state(plain)
+    before = disk_state(plain)
     closed = f"http://{site.fleet.gateway}:9/docker"  # nothing listens there
     played = site.play(
         "playbooks/provision.yml", "--tags", "docker", hosts=("plain",),
@@ -82,34 +70,34 @@ def test_no_route_to_a_mirror_is_told_before_anything_changes(site: Site, plain:
     assert "key cannot be had from" in line
     assert "onnection refused" in line
     assert "docker_repository_key_url" in line
-    assert state(plain) == before
+    assert disk_state(plain) == before
 
 
 def test_a_key_with_another_fingerprint_is_refused(site: Site, plain: Any) -> None:
-    before = state(plain)
+    before = disk_state(plain)
     played = site.provision(
         "--tags", "docker", hosts=("plain",), docker_repository_fingerprint="0" * 40
     )
     assert f"not {'0' * 40}" in reason(played, "plain")
     assert "docker_repository_fingerprint" in reason(played, "plain")
-    assert state(plain) == before
+    assert disk_state(plain) == before
 
 
 def test_a_branch_that_does_not_exist_names_what_there_is(site: Site, plain: Any) -> None:
-    before = state(plain)
+    before = disk_state(plain)
     played = site.provision("--tags", "nvidia_driver", hosts=("plain",), nvidia_driver_branch="577")
     line = reason(played, "plain")
     assert "nvidia-driver-pinning-577 is not in" in line
     assert "nvidia_driver_branch" in line
-    assert state(plain) == before
+    assert disk_state(plain) == before
 
 
 def test_docker_that_is_too_old_for_cdi_is_refused(site: Site, plain: Any) -> None:
-    before = state(plain)
+    before = disk_state(plain)
     played = site.provision("--tags", "docker", hosts=("plain",), docker_source="distribution")
     assert "has Docker 20.10" in reason(played, "plain")
     assert "set docker_source to docker" in reason(played, "plain")
-    assert state(plain) == before
+    assert disk_state(plain) == before
 
 
 def test_groups_that_contradict_each_other_are_named(site: Site) -> None:

@@ -29,7 +29,8 @@ def test_every_host_is_valid(report: Any) -> None:
     )
 
 
-def test_the_result_names_the_image_and_the_gpu(report: Any, provisioned: Site) -> None:
+@pytest.mark.usefixtures("report")
+def test_the_result_names_the_image_and_the_gpu(provisioned: Site) -> None:
     for name in GPU_HOSTS:
         facts = json.loads((results(provisioned) / "hosts" / name / "host.json").read_bytes())
         image = provisioned.machines[name].run(

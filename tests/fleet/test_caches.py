@@ -1,0 +1,46 @@
+"""Where a model comes from."""
+
+from __future__ import annotations
+
+from gpu_site import Site
+
+HUB = "/var/lib/loadfleet/cache/hub"
+MODEL = f"{HUB}/models--site--tiny-llama"
+
+
+def test_others_copy_from_the_mirror_host(provisioned: Site) -> None:
+    assert provisioned.hub is not None
+    host = provisioned.machines["gpu-2"]
+    before = host.run("sh", "-c", f"cd {MODEL}/snapshots/* && sha256sum *").stdout
+    host.run("rm", "-r", MODEL)
+    asked = len(provisioned.hub.requests)
+    played = provisioned.provision("--tags", "caches", caches_mirror_host="gpu-1")
+    assert played.returncode == 0, played.output
+    assert host.run("sh", "-c", f"cd {MODEL}/snapshots/* && sha256sum *").stdout == before
+    assert len(provisioned.hub.requests) == asked
+    for name in ("gpu-1", "gpu-2"):  # nothing is left open
+        machine = provisioned.machines[name]
+        assert machine.run("systemctl", "is-active", "loadfleet-mirror", check=False).returncode
+        assert not machine.run("sh", "-c", "ls -d /run/loadfleet-mirror*", check=False).stdout
+
+
+def test_a_damaged_model_is_fetched_again(provisioned: Site) -> None:
+    host = provisioned.machines["gpu-2"]
+    host.run(
+        "sh", "-c", f"truncate --size=1000 $(readlink -f {MODEL}/snapshots/*/model.safetensors)"
+    )
+    played = provisioned.provision("--tags", "caches", hosts=("gpu-2",))
+    assert played.returncode == 0, played.output
+    assert provisioned.hub is not None
+    wanted = next(
+        f for f in provisioned.hub.files("site/tiny-llama") if f.path.endswith("safetensors")
+    )
+    have = host.run("sh", "-c", f"sha256sum {MODEL}/snapshots/*/model.safetensors").stdout
+    assert have.split()[0] == wanted.sha256
+
+
+def test_a_branch_is_refused_as_a_revision(provisioned: Site) -> None:
+    model = provisioned.variables["loadfleet_model"] | {"revision": "main"}
+    played = provisioned.provision("--tags", "caches", hosts=("gpu-2",), loadfleet_model=model)
+    assert played.returncode != 0
+    assert played.lines("gpu-2: not ready: loadfleet_model.revision main is not a commit: pin one")
