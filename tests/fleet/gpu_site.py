@@ -28,6 +28,8 @@ MODEL = "site/tiny-llama"
 BASE_IMAGE = "debian-base:trixie"
 GPU_HOSTS = ("gpu-1", "gpu-2")
 PCI_DEVICES = "/sys/bus/pci/devices"
+SHARED = "/mnt/site"
+"""A folder of the controller that all GPU hosts mount, as an NFS share."""
 NETWORK = "10.78.0"
 
 
@@ -127,7 +129,7 @@ class Site:
         mine = os.environ | {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "COLUMNS": "1000",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",  # YAML breaks long lines
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
         mine.pop("HF_TOKEN", None)
@@ -154,7 +156,9 @@ def open_site(folder: Path) -> Iterator[Site]:
         fleet.down()  # of a session that was killed
         bus = _pci_bus(folder / "pci")
         suites = {"gpu-1": "trixie", "gpu-2": "trixie", "plain": "bookworm"}
-        machines = fleet.up(suites, binds={name: {PCI_DEVICES: bus} for name in GPU_HOSTS})
+        (folder / "shared").mkdir()
+        binds = {PCI_DEVICES: bus, SHARED: folder / "shared"}
+        machines = fleet.up(suites, binds=dict.fromkeys(GPU_HOSTS, binds))
         site = Site(folder, fleet, machines)
         for name in GPU_HOSTS:
             gpus.write(machines[name].root, gpus.a30(name))
@@ -187,8 +191,9 @@ def import_base_image(machine: Machine) -> None:
     machine.run(
         "sh",
         "-c",
-        "tar --create --one-file-system --exclude=./var/lib/docker --exclude=./var/lib/loadfleet "
-        "--exclude=./var/cache --exclude=./var/lib/apt/lists --directory=/ . "
+        "tar --create --one-file-system --exclude=./var --exclude=./boot --exclude=./usr/share/doc "
+        "--exclude=./usr/sbin/dockerd --exclude='./usr/bin/*docker*' --exclude='./usr/bin/containerd*' "
+        "--exclude=./usr/libexec --exclude=./usr/share/locale --directory=/ . "
         f"| docker import - {BASE_IMAGE}",
         timeout=600,
     )

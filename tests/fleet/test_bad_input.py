@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from gpu_site import Played, Site, disk_state
+from standin import gpus
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +18,7 @@ def plain(site: Site) -> Any:
 def reason(played: Played, host: str) -> str:
     """The host's one line of the report."""
     lines = [
-        line.strip("- '\"").replace("''", "'")
-        for line in played.output.splitlines()
-        if f"{host}: not ready: " in line and "msg:" not in line
+        line for line in played.lines(f"{host}: not ready: ") if not line.startswith('msg"')
     ]
     assert lines, played.output
     return lines[0]
@@ -157,3 +156,33 @@ def test_an_unreachable_host_stops_nobody(provisioned: Site) -> None:
     assert played.returncode != 0
     assert played.lines("gpu-1: ready")
     assert played.lines("gpu-2: unreachable: mend the link")
+
+
+def test_a_wrong_clock_is_told_with_its_skew(site: Site) -> None:
+    """Of one process only: the machines share this kernel's clock."""
+    host = site.machines["plain"]
+    host.run("apt-get", "--quiet", "--yes", "install", "faketime", timeout=600)
+    host.write(
+        "/usr/local/bin/python-late",
+        '#!/bin/sh\nexec /usr/bin/faketime -f +90s /usr/bin/python3 "$@"\n',
+        0o755,
+    )
+    played = site.provision(
+        "--tags", "preflight", hosts=("plain",),
+        ansible_python_interpreter="/usr/local/bin/python-late",
+    )  # fmt: skip
+    assert played.returncode != 0
+    (line,) = set(played.lines("plain: not ready: its clock is"))
+    assert 80 < float(line.split("its clock is ")[1].split()[0]) < 91
+    assert "timedatectl set-ntp true" in line
+
+
+def test_other_processes_on_the_gpu_are_named(provisioned: Site) -> None:
+    host = provisioned.machines["gpu-1"]
+    healthy = gpus.read(host.root)
+    gpus.write(host.root, gpus.other_process(healthy))
+    try:
+        played = provisioned.provision("--tags", "preflight", hosts=("gpu-1",))
+    finally:
+        gpus.write(host.root, healthy)
+    assert "other processes are on the GPU: 4242, /usr/bin/other-job" in reason(played, "gpu-1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_site import Site
+from gpu_site import SHARED, Site
 
 HUB = "/var/lib/loadfleet/cache/hub"
 MODEL = f"{HUB}/models--site--tiny-llama"
@@ -44,3 +44,20 @@ def test_a_branch_is_refused_as_a_revision(provisioned: Site) -> None:
     played = provisioned.provision("--tags", "caches", hosts=("gpu-2",), loadfleet_model=model)
     assert played.returncode != 0
     assert played.lines("gpu-2: not ready: loadfleet_model.revision main is not a commit: pin one")
+
+
+def test_one_host_downloads_into_a_folder_that_all_mount(provisioned: Site) -> None:
+    assert provisioned.hub is not None
+    before = provisioned.hub.sent("model.safetensors")
+    model = provisioned.variables["loadfleet_model"] | {"cache": SHARED}
+    played = provisioned.provision("--tags", "caches", loadfleet_model=model)
+    assert played.returncode == 0, played.output
+    wanted = next(f for f in provisioned.hub.files("site/tiny-llama") if f.is_lfs)
+    assert provisioned.hub.sent("model.safetensors") - before == wanted.size
+    for name in ("gpu-1", "gpu-2"):
+        listed = provisioned.machines[name].run(
+            "sh", "-c", f"sha256sum {SHARED}/models--*/snapshots/*/model.safetensors"
+        )
+        assert listed.stdout.split()[0] == wanted.sha256
+    again = provisioned.provision("--tags", "caches", loadfleet_model=model)
+    assert again.changed() == {"gpu-1": 0, "gpu-2": 0}, again.changed_tasks()

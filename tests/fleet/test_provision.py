@@ -154,3 +154,37 @@ def test_mig_that_is_on_goes_off_with_a_reboot(provisioned: Site) -> None:
     assert host.boot_id() != before
     gpu = gpus.read(host.root)["gpus"][0]
     assert (gpu["mig.mode.current"], gpu["mig.mode.pending"]) == ("Disabled", "Disabled")
+
+
+def test_a_driver_that_does_not_load_is_named_after_the_reboot(provisioned: Site) -> None:
+    host = provisioned.machines["gpu-2"]
+    before, healthy = host.boot_id(), gpus.read(host.root)
+    gpus.write(host.root, gpus.version_mismatch(healthy))
+    host.reboot()  # the kernel has another version from here on
+    booted = host.boot_id()
+    try:
+        played = provisioned.provision("--tags", "nvidia_driver", hosts=("gpu-2",))
+        assert played.returncode != 0
+        assert host.boot_id() not in (before, booted), "one more boot might have helped"
+        assert played.lines("gpu-2: not ready: driver none is loaded, wanted is branch 580")
+        assert played.lines("Driver/library version mismatch")
+    finally:
+        gpus.write(host.root, healthy)
+        host.reboot()
+    played = provisioned.provision("--tags", "nvidia_driver,gpu_settings", hosts=("gpu-2",))
+    assert played.returncode == 0, played.output
+
+
+def test_no_reboot_without_leave(provisioned: Site) -> None:
+    host = provisioned.machines["gpu-2"]
+    gpus.write(host.root, gpus.mig_on(gpus.read(host.root)))
+    before = host.boot_id()
+    played = provisioned.provision(
+        "--tags", "gpu_settings", hosts=("gpu-2",), host_reboot_allowed=False
+    )
+    assert played.returncode != 0
+    assert played.lines("gpu-2: not ready: a reboot is needed, and host_reboot_allowed is false")
+    assert host.boot_id() == before
+    played = provisioned.provision("--tags", "gpu_settings", hosts=("gpu-2",))
+    assert played.returncode == 0, played.output
+    assert host.boot_id() != before
