@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -41,8 +42,7 @@ def test_a_container_sees_the_gpus(host: Any, gpus: list[dict[str, str]]) -> Non
 def test_agent_unit_is_installed(host: Any) -> None:
     unit = host.file("/etc/systemd/system/loadfleet-agent@.service")
     require(unit.exists and unit.user == "root", "the agent's unit is not there: run role agent")
-    image = next(
-        (word for word in unit.content_string.split() if word.startswith("sha256:")), "none"
-    )
+    found = re.search(r"sha256:[0-9a-f]{64}", unit.content_string)
+    image = found.group() if found else "none"
     done = host.run("docker image inspect %s", image)
     require(done.rc == 0, f"the agent's image {image[:19]} is not on the host: run role agent")

@@ -62,7 +62,9 @@ class Played:
     def lines(self, *parts: str) -> list[str]:
         """The lines that hold all of these."""
         return [
-            line.strip() for line in self.output.splitlines() if all(part in line for part in parts)
+            line.strip(' ",')
+            for line in self.output.splitlines()
+            if all(part in line for part in parts)
         ]
 
 
@@ -191,8 +193,8 @@ def import_base_image(machine: Machine) -> None:
     machine.run(
         "sh",
         "-c",
-        "tar --create --one-file-system --exclude=./var --exclude=./boot --exclude=./usr/share/doc "
-        "--exclude=./usr/sbin/dockerd --exclude='./usr/bin/*docker*' --exclude='./usr/bin/containerd*' "
+        "tar --create --one-file-system --exclude=./var --exclude=./boot --exclude=./etc/loadfleet "
+        "--exclude=./usr/sbin/dockerd --exclude='./usr/bin/*docker*' --exclude='./usr/bin/cont*' "
         "--exclude=./usr/libexec --exclude=./usr/share/locale --directory=/ . "
         f"| docker import - {BASE_IMAGE}",
         timeout=600,

@@ -7,94 +7,53 @@ such machines can and cannot show. Needs root, Linux 5.14, Debian or Ubuntu.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
-import platform
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Annotated, NamedTuple, NoReturn
 
-import typer
 import yaml
+from base_tree import USER, install_tools, make_base
+from controller import (
+    NAMESPACES,
+    PATH,
+    PATIENCE_S,
+    Cgroup,
+    CommandFailed,
+    FleetError,
+    call,
+    checked,
+    claim_host,
+    forget_in_nspawn,
+    host_record,
+    locked,
+    make_bridge,
+    nameservers,
+    need_root,
+    nft_table,
+    release_host,
+    remove_network,
+    remove_tree,
+    spawn,
+    unmount_below,
+    wait_for,
+    write_whole,
+)
 from pydantic import BaseModel, ConfigDict
+
+__all__ = ["DEFAULT_NETWORK", "DEFAULT_STATE", "CommandFailed", "FleetError", "Machine", "Machines"]
 
 DEFAULT_STATE = Path("/var/tmp/loadfleet-fleet")
 DEFAULT_NETWORK = "10.77.0"
-USER = "ops"
-"""Who logs in: no password, sudo without one, as cloud images have it."""
-
-TOOLS = {
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "nft": "nftables",
-    "mmdebstrap": "mmdebstrap",
-    "systemd-nspawn": "systemd-container",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-}
-"""Commands of the controller and the Debian packages that have them."""
-
-PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "rsync", "curl", "gnupg"),
-    *("python3", "python3-apt", "python3-venv", "ca-certificates", "apt-utils", "procps", "kmod"),
-    *("iproute2", "iputils-ping", "nftables", "iptables", "pciutils"),
-)
-"""What every machine has: a small server image."""
-
-MASKED_UNITS = (
-    # The network is given from outside; timers of the distribution would hold dpkg's lock.
-    *("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service"),
-    *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),
-    # The kernel's devices are the controller's.
-    *("systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket"),
-    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
-    *("getty@.service", "console-getty.service"),
-)
-
-CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-LOCAL_CAS = Path("/usr/local/share/ca-certificates")
-
-BASE_FILES = {
-    "etc/fstab": "",
-    "etc/hostname": "",
-    "etc/machine-id": "",  # empty: each machine makes its own at its first boot
-    "etc/pip.conf": f"[global]\ncert = {CA_BUNDLE}\n",
-    "etc/ssh/sshd_config.d/fleet.conf": "PasswordAuthentication no\nUseDNS no\nMaxStartups 100\n",
-    f"etc/sudoers.d/{USER}": f"{USER} ALL=(ALL) NOPASSWD:ALL\n",
-}
-
-SYSCTLS = {
-    "net/ipv4/ip_forward": 1,
-    # A booted systemd holds six inotify instances or so: the usual 128 end at 20 machines.
-    "fs/inotify/max_user_instances": 8192,
-}
-
-HOST_STATE = Path("/run/loadfleet-fleet.json")
-"""Which fleets are up, and how the kernel was set before the first: /run lasts as long as that."""
-HOST_LOCK = Path("/run/lock/loadfleet-fleet.lock")
-NAMESPACES = Path("/run/netns")
-NSPAWN = Path("/run/systemd/nspawn")
 
 SYSFS_TREES = ("/sys/block", "/sys/bus", "/sys/class", "/sys/dev", "/sys/devices", "/sys/kernel")
 """nspawn mounts these after its binds and hides what was bound there: bound again from fstab."""
 PCI_DEVICES = "/sys/bus/pci/devices"
 BOOT_ID = "proc/sys/kernel/random/boot_id"
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE_S = 300.0
-BUILD_S = 3600.0
-POLL_S = 0.1
 NSPAWN_REBOOT = 133
 """Exit status of systemd-nspawn --keep-unit when its machine asked for a reboot."""
 
@@ -134,43 +93,6 @@ while :; do
 done
 """
 
-# Machines reach each other, the controller at its address on the bridge, and of the rest what apt
-# and pip need: DNS, http, https. 169.254 is where clouds hand out credentials.
-FIREWALL = """
-    chain way_out {{
-        type nat hook postrouting priority 100
-        ip saddr {gateway}/24 ip daddr != {gateway}/24 masquerade
-    }}
-    chain registries {{
-        type filter hook forward priority 0
-        iifname "{bridge}" oifname "{bridge}" accept
-        iifname "{bridge}" ip daddr 169.254.0.0/16 counter reject
-        iifname "{bridge}" meta l4proto {{ tcp, udp }} th dport 53 accept
-        iifname "{bridge}" tcp dport {{ 80, 443 }} accept
-        iifname "{bridge}" counter reject
-        oifname "{bridge}" ct state established,related accept
-        oifname "{bridge}" counter reject
-    }}
-    chain controller {{
-        type filter hook input priority 0
-        iifname "{bridge}" ip daddr {gateway} accept
-        iifname "{bridge}" meta l4proto {{ tcp, udp }} th dport 53 accept
-        iifname "{bridge}" counter reject
-    }}
-"""
-
-
-class FleetError(RuntimeError):
-    """One line: what is wrong, where, what to do."""
-
-
-class CommandFailed(subprocess.CalledProcessError):
-    """A command that failed, with what it said."""
-
-    def __str__(self) -> str:
-        said = "\n".join(text.strip() for text in (self.stdout, self.stderr) if text)
-        return f"{' '.join(self.cmd)} ended with {self.returncode}: {said[-2000:]}"
-
 
 class MachineRecord(BaseModel):
     """What a machine is made from; ``binds`` are paths in the machine and what they show."""
@@ -190,73 +112,6 @@ class FleetRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machines: tuple[MachineRecord, ...] = ()
-
-
-class HostRecord(BaseModel):
-    """The fleets that are up on this host (network: state folder), and what they changed of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fleets: dict[str, Path] = {}
-    sysctls_before: dict[str, int] = {}
-    netns_was_mounted: bool = True
-
-
-class Cgroup:
-    """A cgroup of version 2: everything that runs for a machine or a fleet, to ask or to end."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @staticmethod
-    def mounted() -> Path:
-        """Where the controller has cgroup2; FleetError where it has none."""
-        for mount in mounts():
-            if mount.kind == "cgroup2":
-                return mount.point
-        raise FleetError("cgroup2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup/unified")
-
-    def make(self) -> Cgroup:
-        """Makes it, with those of the usual controllers that the one above it has."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        has = set((self.path / "cgroup.controllers").read_text().split())
-        for controller in has & {"cpu", "io", "memory", "pids"}:
-            (self.path / "cgroup.subtree_control").write_text(f"+{controller}")
-        return self
-
-    def joined(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs ``command`` in it."""
-        join = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
-        return ["sh", "-c", join, str(self.path), *command]
-
-    def processes(self) -> list[int]:
-        """Process ids in it and below it."""
-        found: list[int] = []
-        for group, _, _ in os.walk(self.path):
-            with suppress(OSError):  # it went away in between
-                found += [int(pid) for pid in Path(group, "cgroup.procs").read_text().split()]
-        return found
-
-    def populated(self) -> bool:
-        try:
-            return "populated 1" in (self.path / "cgroup.events").read_text()
-        except FileNotFoundError:
-            return False
-
-    def kill(self) -> None:
-        """Ends all its processes at once, as a loss of power does, and removes it.
-
-        It must not be used again: after cgroup.kill the kernel (6.18 is one) also kills what is
-        started from a cgroup that was there into a newer one, which systemd 257 does.
-        """
-        if self.path.exists():
-            (self.path / "cgroup.kill").write_text("1")
-            wait_for(lambda: not self.populated(), f"the end of the processes in {self.path}")
-            self.remove()
-
-    def remove(self) -> None:
-        for folder, _, _ in os.walk(self.path, topdown=False):
-            Path(folder).rmdir()
 
 
 class Machine:
@@ -688,7 +543,10 @@ class Machines:
         with locked(self.state / "lock"):
             self._add(machines, bases, binds or {})
             claim_host(self.network, self.state)
-            self._connect()
+            make_bridge(self.tag, self.gateway)
+            self.cgroup.make()
+            for part in ("machines", "delays"):
+                Cgroup(self.cgroup.path / part).make()
             self._make_key()
             wanted = [self.machine(name) for name in machines]
             with ThreadPoolExecutor(len(wanted) or 1) as pool:
@@ -706,7 +564,7 @@ class Machines:
         with locked(self.state / "lock"):
             if host_record().fleets.get(self.network, self.state) == self.state:
                 self.cgroup.kill()
-                self._disconnect()
+                remove_network(self.tag)
             folder = self.state / "machines"
             for root in folder.glob("*/root"):
                 forget_in_nspawn(root, f"{self.tag}-{root.parent.name}")
@@ -783,495 +641,3 @@ class Machines:
         if not self.key.with_suffix(".pub").exists():
             self.key.unlink(missing_ok=True)
             call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fleet", "-f", str(self.key))
-
-    def _connect(self) -> None:
-        """The bridge, the firewall and the cgroups, each unless it is there."""
-        if not Path("/sys/class/net", self.tag).exists():
-            # Without an address of its own it takes a port's, and a delay changes its ports.
-            mac = "02:6c:66:" + ":".join(f"{int(octet):02x}" for octet in self.network.split("."))
-            call("ip", "link", "add", self.tag, "address", mac, "type", "bridge")
-        # Without an IPv6 address of its own the controller cannot be reached past the firewall.
-        call("ip", "link", "set", self.tag, "addrgenmode", "none")
-        call("ip", "link", "set", self.tag, "up")
-        call("ip", "address", "replace", f"{self.gateway}/24", "dev", self.tag)
-        nft_table(f"ip {self.tag}", FIREWALL.format(bridge=self.tag, gateway=self.gateway))
-        self.cgroup.make()
-        for part in ("machines", "delays"):
-            Cgroup(self.cgroup.path / part).make()
-
-    def _disconnect(self) -> None:
-        if not shutil.which("nft", path=PATH):
-            return  # then it was never connected
-        for namespace in NAMESPACES.glob(f"{self.tag}-*"):
-            call("ip", "netns", "del", namespace.name)
-        for link in self._ours(link.name for link in Path("/sys/class/net").iterdir()):
-            call("ip", "link", "del", link, check=False)  # gone with its other end
-        tables = call("nft", "list", "tables").stdout.splitlines()
-        for _, family, name in (line.split() for line in tables):
-            if self._ours([name]):
-                call("nft", "delete", "table", family, name)
-
-    def _ours(self, names: Iterable[str]) -> list[str]:
-        return [name for name in names if name == self.tag or name.startswith(f"{self.tag}-")]
-
-
-# Base trees
-
-
-def make_base(bases: Path, suite: str, extra_packages: Sequence[str] = ()) -> Path:
-    """The tree of a Debian release in ``bases``; two that want it at once make it once.
-
-    It is made anew when the packages or this controller's sources or CAs are not those it was made
-    with. Raises FleetError while machines stand on the one to replace.
-    """
-    tree = bases / "+".join([f"base-{suite}", *sorted(set(extra_packages))])
-    packages = [*PACKAGES, *sorted(set(extra_packages))]
-    sources = debian_sources(suite)
-    recipe = json.dumps([suite, packages, sources, MASKED_UNITS, BASE_FILES, digest_of_cas()])
-    note = bases / f"{tree.name}.recipe"
-    bases.mkdir(parents=True, exist_ok=True)
-    with locked(bases / f"{tree.name}.lock") as lock:
-        if tree.is_dir() and note.exists() and note.read_text() == recipe:
-            return tree
-        if any(f"lowerdir={tree}," in f"{mount.options}," for mount in mounts()):
-            raise FleetError(f"{tree} is out of date and machines stand on it: down first")
-        note.unlink(missing_ok=True)
-        aside = bases / f"{tree.name}.making"
-        for left in (tree, aside):
-            remove_tree(left)
-        bootstrap(aside, suite, packages, sources, lock)
-        complete_base(aside)
-        aside.rename(tree)
-        write_whole(note, recipe)
-    return tree
-
-
-def bootstrap(
-    tree: Path, suite: str, packages: Sequence[str], sources: tuple[str, str] | None, lock: IO[str]
-) -> None:
-    """Installs a Debian release into ``tree``, from ``sources`` (file name and text) if given."""
-    left_out = ("man", "doc", "locale", "info")
-    with tempfile.TemporaryDirectory() as folder:
-        mirror = []
-        if sources:
-            mirror.append(str(Path(folder, sources[0])))
-            Path(mirror[0]).write_text(sources[1])
-        call(
-            "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-            f"--include={','.join(packages)}", '--aptopt=Acquire::Languages "none"',
-            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in left_out),
-            suite, str(tree), *mirror,
-            timeout=BUILD_S,
-            # Should this process be killed, the lock is held until mmdebstrap has ended, too.
-            pass_fds=[lock.fileno()],
-        )  # fmt: skip
-    for file in tree.glob("etc/apt/sources.list.d/0000*"):
-        file.rename(file.with_name(file.name.removeprefix("0000")))
-
-
-def complete_base(tree: Path) -> None:
-    """What all machines have beyond their packages: the user, settings, this controller's CAs."""
-    for file in tree.glob("etc/ssh/ssh_host_*"):
-        file.unlink()
-    call("chroot", str(tree), "useradd", "--uid=1000", "--create-home", "--shell=/bin/bash", USER)
-    for name, text in BASE_FILES.items():
-        (tree / name).unlink(missing_ok=True)
-        (tree / name).write_text(text)
-    (tree / "etc/sudoers.d" / USER).chmod(0o440)
-    for unit in MASKED_UNITS:
-        (tree / "etc/systemd/system" / unit).unlink(missing_ok=True)
-        (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
-    if CA_BUNDLE.exists():
-        shutil.copyfile(CA_BUNDLE, tree / CA_BUNDLE.relative_to("/"))
-    if LOCAL_CAS.is_dir():  # for the next update-ca-certificates in the machine
-        shutil.copytree(LOCAL_CAS, tree / LOCAL_CAS.relative_to("/"), dirs_exist_ok=True)
-
-
-def debian_sources(suite: str) -> tuple[str, str] | None:
-    """File name and text of apt sources for ``suite``: where this controller has its Debian from.
-
-    None on other distributions, and where the sources do not name the release that runs.
-    """
-    release = platform.freedesktop_os_release()
-    running = release.get("VERSION_CODENAME", "")
-    for file in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        if release.get("ID") != "debian" or not running or not file.exists():
-            continue
-        lines = [
-            line for line in file.read_text().splitlines() if not re.match(r"#|deb cdrom", line)
-        ]
-        text = "\n".join(lines) + "\n"
-        text, found = re.subn(rf"\b{running}\b", suite, text)
-        if found:
-            return file.name, text
-    return None
-
-
-def digest_of_cas() -> str:
-    files = [CA_BUNDLE, *sorted(LOCAL_CAS.rglob("*"))]
-    contents = [file.read_bytes() for file in files if file.is_file()]
-    return hashlib.sha256(b"".join(contents)).hexdigest()
-
-
-def nameservers() -> str:
-    """resolv.conf for a machine: one at 127.0.0.53 serves the controller only."""
-    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
-        text = file.read_text() if file.exists() else ""
-        if found := re.findall(r"^nameserver\s+(?!127\.|::1)\S+$", text, re.MULTILINE):
-            return "\n".join(found) + "\n"
-    raise FleetError("/etc/resolv.conf names no server that another machine can ask")
-
-
-# The controller
-
-
-def install_tools() -> None:
-    """Installs what the controller lacks (see TOOLS) with apt; FleetError where it cannot."""
-    need_root()
-    missing = {package for tool, package in TOOLS.items() if not shutil.which(tool, path=PATH)}
-    if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
-        missing.add("debian-archive-keyring")
-    if not missing:
-        return
-    if not shutil.which("apt-get", path=PATH):
-        raise FleetError(f"there is no apt-get here: install {', '.join(sorted(missing))}")
-    apt = ["apt-get", "--quiet", "--option=DPkg::Lock::Timeout=600"]
-    call(*apt, "update", timeout=BUILD_S)
-    install = ["install", "--yes", "--no-install-recommends", *sorted(missing)]
-    call("env", "DEBIAN_FRONTEND=noninteractive", *apt, *install, timeout=BUILD_S)
-
-
-def need_root() -> None:
-    if os.geteuid() != 0:
-        raise FleetError("test machines need root: run this as root")
-
-
-def host_record() -> HostRecord:
-    if not HOST_STATE.exists():
-        return HostRecord()
-    return HostRecord.model_validate_json(HOST_STATE.read_text())
-
-
-def claim_host(network: str, state: Path) -> None:
-    """Takes ``network`` for the fleet in ``state``; the first fleet sets the kernel for all."""
-    with locked(HOST_LOCK):
-        record = host_record()
-        owner = record.fleets.get(network, state)
-        if owner != state:
-            raise FleetError(
-                f"network {network} belongs to the fleet in {owner}: take another network, or "
-                f"end that one with --state {owner} --network {network} down"
-            )
-        before = {name: sysctl(name) for name in SYSCTLS}
-        if not record.fleets:
-            mounted = any(mount.point == NAMESPACES for mount in mounts())
-            record = HostRecord(sysctls_before=before, netns_was_mounted=mounted)
-        fleets = record.fleets | {network: state}
-        write_whole(HOST_STATE, record.model_copy(update={"fleets": fleets}).model_dump_json())
-        for name, value in SYSCTLS.items():
-            set_sysctl(name, max(value, before[name]))
-
-
-def release_host(network: str, state: Path) -> None:
-    """Gives ``network`` back; the last fleet leaves the kernel as the first one found it."""
-    with locked(HOST_LOCK):
-        record = host_record()
-        if record.fleets.get(network) != state:
-            return
-        fleets = {other: its for other, its in record.fleets.items() if other != network}
-        if fleets:
-            write_whole(HOST_STATE, record.model_copy(update={"fleets": fleets}).model_dump_json())
-            return
-        for name, value in record.sysctls_before.items():
-            set_sysctl(name, value)
-        if not record.netns_was_mounted and not any(NAMESPACES.iterdir()):
-            call("umount", str(NAMESPACES))
-        HOST_STATE.unlink()
-
-
-def sysctl(name: str) -> int:
-    return int(Path("/proc/sys", name).read_text())
-
-
-def set_sysctl(name: str, value: int) -> None:
-    if sysctl(name) != value:
-        Path("/proc/sys", name).write_text(str(value))
-
-
-def forget_in_nspawn(root: Path, name: str) -> None:
-    """Removes what systemd-nspawn leaves of a machine that lost its power, or always."""
-    for folder in ("propagate", "unix-export"):
-        with suppress(OSError):
-            (NSPAWN / folder / name).rmdir()
-    tree = root.stat()
-    (NSPAWN / "locks" / f"inode-{tree.st_dev}:{tree.st_ino}").unlink(missing_ok=True)
-
-
-class Mount(NamedTuple):
-    point: Path
-    kind: str
-    options: str
-
-
-def mounts() -> list[Mount]:
-    text = Path("/proc/self/mounts").read_text()
-    # Blanks in paths are octal there.
-    lines = [
-        [
-            re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), part)
-            for part in line.split()
-        ]
-        for line in text.splitlines()
-    ]
-    return [Mount(Path(point), kind, options) for _, point, kind, options, *_ in lines]
-
-
-def unmount_below(folder: Path) -> None:
-    for mount in reversed(mounts()):
-        if folder in mount.point.parents:
-            # Lazy: somebody may still look into it.
-            call("umount", "--lazy", str(mount.point))
-
-
-def remove_tree(folder: Path) -> None:
-    """Never through a mount: what is mounted there is somebody else's."""
-    call("rm", "-rf", "--one-file-system", str(folder))
-
-
-def nft_table(table: str, text: str) -> None:
-    """Makes an nftables table, in place of the one of that name."""
-    call(
-        "nft", "-f", "-", stdin=f"table {table}\ndelete table {table}\ntable {table} {{\n{text}}}\n"
-    )
-
-
-def call(
-    *command: str,
-    check: bool = True,
-    stdin: str | None = None,
-    timeout: float = PATIENCE_S,
-    pass_fds: Sequence[int] = (),
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command on the controller; CommandFailed unless it ends with 0 or not ``check``."""
-    given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
-        env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8"}, pass_fds=pass_fds, **given,
-    )  # fmt: skip
-    return checked(done, command) if check else done
-
-
-def checked(
-    done: subprocess.CompletedProcess[str], command: Sequence[str]
-) -> subprocess.CompletedProcess[str]:
-    """What ``done`` is if it ended with 0; else CommandFailed, which shows it as ``command``."""
-    if done.returncode:
-        raise CommandFailed(done.returncode, command, done.stdout, done.stderr)
-    return done
-
-
-def spawn(group: Cgroup, command: Sequence[str], log: Path) -> None:
-    """Starts a command in ``group`` that outlives this process; what it says goes to ``log``."""
-    with log.open("a") as output:
-        subprocess.run(
-            group.joined(["setsid", "--fork", *command]),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True,
-        )  # fmt: skip
-
-
-def wait_for(condition: Callable[[], object], what: str, timeout: float = PATIENCE_S) -> None:
-    """Until ``condition`` is true; FleetError with ``what`` if it does not become so in time."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise FleetError(f"not within {timeout:.0f} s: {what}")
-        time.sleep(POLL_S)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """A reader sees the file as it was or as it is to be."""
-    aside = file.with_name(f".{file.name}.new")
-    aside.write_text(text)
-    aside.replace(file)
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[IO[str]]:
-    """Holds the lock on ``file`` against other processes and threads; waits for it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-
-
-# The command line
-
-app = typer.Typer(
-    help="A fleet of test machines on this one.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-Name = Annotated[str, typer.Argument(help="A machine, as status lists them.")]
-
-EXAMPLES = """Examples:
-
-\b
-machines.py up 3 --suite trixie         m1 to m3 on Debian 13
-machines.py exec m2 journalctl -u ssh   as root, also while it is cut off
-machines.py delay m1 40                 a round trip takes 80 ms longer
-machines.py down                        stop and remove everything but the base trees
-"""
-
-
-@app.callback(epilog=EXAMPLES)
-def choose_fleet(
-    context: typer.Context,
-    state: Annotated[Path, typer.Option(help="The fleet's folder.")] = DEFAULT_STATE,
-    network: Annotated[str, typer.Option(help="10.X.Y: its /24.")] = DEFAULT_NETWORK,
-    bases: Annotated[Path | None, typer.Option(help="Folder of base trees, if not STATE.")] = None,
-) -> None:
-    context.obj = Machines(state, network, bases)
-
-
-@app.command("install-tools")
-def install_tools_command() -> None:
-    """Install what this machine lacks with apt (up and prepare do, too)."""
-    install_tools()
-
-
-@app.command()
-def prepare(context: typer.Context, suites: Annotated[list[str], typer.Argument()]) -> None:
-    """Make the base trees of Debian releases."""
-    with ThreadPoolExecutor(len(suites)) as pool:
-        for tree in pool.map(context.obj.prepare, suites):
-            print(tree)
-
-
-@app.command(epilog="Example: machines.py up 2 --suite trixie --bind /tmp/pci:/sys/bus/pci/devices")
-def up(
-    context: typer.Context,
-    count: Annotated[int, typer.Argument(min=1, max=244, help="How many: m1, m2, ...")],
-    suite: Annotated[str, typer.Option(help="The Debian release.")] = "bookworm",
-    bind: Annotated[list[str] | None, typer.Option(help="SOURCE:PATH, in every machine.")] = None,
-    package: Annotated[list[str] | None, typer.Option(help="One more in the base tree.")] = None,
-) -> None:
-    """Start machines, and write an inventory of them."""
-    names = [f"m{number}" for number in range(1, count + 1)]
-    pairs = [text.partition(":") for text in bind or ()]
-    binds = {at: Path(source) for source, _, at in pairs}
-    context.obj.up(
-        dict.fromkeys(names, suite), binds=dict.fromkeys(names, binds), extra_packages=package or ()
-    )
-    print(context.obj.write_inventory(context.obj.state / "inventory.yml"))
-
-
-@app.command()
-def status(context: typer.Context) -> None:
-    """Show the machines and how they are."""
-    for machine in context.obj.machines.values():
-        facts = "off"
-        if machine.is_running():
-            systemd = "booting"
-            with suppress(FleetError):
-                asked = machine.run("systemctl", "is-system-running", check=False)
-                systemd = asked.stdout.strip()
-            link = Path("/sys/class/net", machine.link, "operstate").read_text().strip()
-            processes = machine.cgroup.processes()
-            memory = f"{sum(map(memory_mib, processes)):.0f} MiB"
-            facts = f"{systemd}, link {link}, {len(processes)} processes, {memory}"
-        print(f"{machine.name:8} {machine.address:15} {machine.suite:10} {facts}")
-
-
-def memory_mib(pid: int) -> float:
-    """A process's share of memory, in MiB; 0 if it has ended."""
-    with suppress(OSError):
-        if found := re.search(
-            r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M
-        ):
-            return int(found[1]) / 1024
-    return 0.0
-
-
-PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-
-@app.command("exec", context_settings=PASSED_ON)
-def execute(context: typer.Context, name: Name, command: list[str]) -> NoReturn:
-    """Run a command as root, also in a machine that is cut off."""
-    line = context.obj.machine(name).command(*command)
-    os.execvp(line[0], line)
-
-
-@app.command(context_settings=PASSED_ON)
-def ssh(
-    context: typer.Context,
-    name: Name,
-    command: Annotated[list[str] | None, typer.Argument()] = None,
-) -> NoReturn:
-    """Log in as ops, or run a command so."""
-    line = context.obj.machine(name).ssh_command(*(command or ()))
-    os.execvp(line[0], line)
-
-
-def add_command(name: str, action: Callable[[Machine], None]) -> None:
-    @app.command(name, help=action.__doc__)
-    def run(context: typer.Context, machine: Name) -> None:
-        action(context.obj.machine(machine))
-
-
-for _name, _action in {
-    "cut": Machine.cut,
-    "heal": Machine.heal,
-    "clear": Machine.clear,
-    "start": Machine.start,
-    "reboot": Machine.reboot,
-    "crash": Machine.crash,
-    "poweroff": Machine.power_off,
-}.items():
-    add_command(_name, _action)
-
-
-@app.command(help=Machine.rate.__doc__)
-def rate(context: typer.Context, name: Name, kbit: float) -> None:
-    context.obj.machine(name).rate(kbit)
-
-
-@app.command(help=Machine.loss.__doc__)
-def loss(context: typer.Context, name: Name, percent: float) -> None:
-    context.obj.machine(name).loss(percent)
-
-
-@app.command(help=Machine.delay.__doc__)
-def delay(context: typer.Context, name: Name, ms: float) -> None:
-    context.obj.machine(name).delay(ms)
-
-
-@app.command(epilog="Example: machines.py disk m1 /var/lib/loadfleet 2M")
-def disk(context: typer.Context, name: Name, path: str, size: str) -> None:
-    """Put a small empty disk over a folder of a machine."""
-    context.obj.machine(name).disk(path, size)
-
-
-@app.command()
-def undisk(context: typer.Context, name: Name, path: str) -> None:
-    """Take it away again."""
-    context.obj.machine(name).undisk(path)
-
-
-@app.command()
-def down(context: typer.Context) -> None:
-    """Stop and remove everything but the base trees."""
-    context.obj.down()
-
-
-def main() -> None:
-    try:
-        app(prog_name="machines.py")
-    except (FleetError, CommandFailed, subprocess.TimeoutExpired) as error:
-        sys.exit(f"machines.py: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -77,6 +77,8 @@ def test_the_container_has_no_privileges_and_no_token(provisioned: Site) -> None
         assert "[stopped]" in output or "stopped" in output
     finally:
         process.kill()
+        process.wait()
+        host.run("systemctl", "stop", "loadfleet-agent@*", check=False, timeout=300)
 
 
 def test_a_host_at_work_is_attached_to_and_not_changed(provisioned: Site) -> None:

@@ -16,22 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import (
-    DEFAULT_STATE,
+from controller import (
     HOST_STATE,
     NAMESPACES,
     NSPAWN,
-    PCI_DEVICES,
     SYSCTLS,
     Cgroup,
-    FleetError,
-    Machine,
-    Machines,
     call,
     host_record,
     mounts,
     sysctl,
 )
+from machines import DEFAULT_STATE, PCI_DEVICES, FleetError, Machine, Machines
 from waiting import wait_until
 
 pytestmark = pytest.mark.fleet
@@ -274,7 +270,7 @@ def test_two_fleets_cannot_have_one_network(fleet: Machines, tmp_path: Path) -> 
 
 def test_what_a_killed_process_left_comes_up_and_goes_away(tmp_path: Path) -> None:
     fleet = Machines(tmp_path / "fleet", "10.98.0", bases=DEFAULT_STATE)
-    program = Path(__file__).with_name("machines.py")
+    program = Path(__file__).with_name("machines_cli.py")
     options = ["--state", str(fleet.state), "--network", fleet.network, "--bases", str(fleet.bases)]
     try:
         fleet.prepare("bookworm")
