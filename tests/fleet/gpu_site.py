@@ -257,6 +257,7 @@ def _variables(site: Site, repository: AptRepository, url: str) -> dict[str, Any
         "nvidia_container_toolkit_repository_fingerprint": repository.fingerprint,
         "agent_image_base": BASE_IMAGE,
         "agent_image_python": "3.13",
+        "agent_image_store": str(site.folder / "images"),
         "agent_image_build_host": "gpu-1",
         "host_reboot_timeout_s": 300,
     }

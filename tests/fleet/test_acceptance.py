@@ -45,7 +45,12 @@ def shell(command: str) -> Callable[[Any], None]:
 UNDONE: dict[str, tuple[Callable[[Any], None], Callable[[Any], None], str]] = {
     "no driver": (
         shell("mv /run/nvidia-standin/loaded /run/nvidia-standin/away"),
-        shell("mv /run/nvidia-standin/away /run/nvidia-standin/loaded"),
+        # The toolkit's units saw the driver go, and gave up.
+        shell(
+            "mv /run/nvidia-standin/away /run/nvidia-standin/loaded; "
+            "systemctl reset-failed nvidia-cdi-refresh.service; "
+            "systemctl restart nvidia-cdi-refresh.path"
+        ),
         "nvidia-smi fails: NVIDIA-SMI has failed",
     ),
     "a power cap": (
