@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from gpu_site import GPU_HOSTS, Site
@@ -188,3 +189,27 @@ def test_no_reboot_without_leave(provisioned: Site) -> None:
     played = provisioned.provision("--tags", "gpu_settings", hosts=("gpu-2",))
     assert played.returncode == 0, played.output
     assert host.boot_id() != before
+
+
+def test_the_controller_itself_is_never_rebooted(provisioned: Site) -> None:
+    """A local connection, as where the controller is a host of its own fleet."""
+    before = (Path("/proc/sys/kernel/random/boot_id")).read_text()
+    play = provisioned.folder / "reboot.yml"
+    play.write_text(
+        "- hosts: gpu-1\n  gather_facts: false\n  become: false\n  connection: local\n"
+        "  vars: {ansible_connection: local, ansible_become: false}\n"
+        "  tasks:\n"
+        "    - block:\n"
+        "        - ansible.builtin.import_role: {name: host_reboot}\n"
+        "        - ansible.builtin.debug: {msg: wanted}\n"
+        "          changed_when: true\n"
+        "          notify: Reboot the host\n"
+        "        - ansible.builtin.meta: flush_handlers\n"
+        "      rescue:\n"
+        "        - ansible.builtin.debug: {msg: rescued}\n"
+    )
+    played = provisioned.play(str(play))
+    assert played.lines("gpu-1: a reboot is needed, and this host is the controller itself")
+    assert played.lines("rescued")
+    assert "Rebooting" not in played.output
+    assert (Path("/proc/sys/kernel/random/boot_id")).read_text() == before

@@ -7,6 +7,13 @@ import json
 from gpu_site import Site
 
 
+REGISTRY = {
+    "version": 0.1,
+    "storage": {"filesystem": {"rootdirectory": "/var/lib/docker-registry"}},
+    "http": {"addr": ":5000"},
+}
+
+
 def test_it_is_pushed_by_one_host_and_pulled_by_the_others(provisioned: Site) -> None:
     builder, other = provisioned.machines["gpu-1"], provisioned.machines["gpu-2"]
     builder.run(
@@ -15,6 +22,9 @@ def test_it_is_pushed_by_one_host_and_pulled_by_the_others(provisioned: Site) ->
         "DEBIAN_FRONTEND=noninteractive apt-get -qq install docker-registry",
         timeout=600,
     )
+    # Debian's own configuration asks for a password file.
+    builder.write("/etc/docker/registry/config.yml", json.dumps(REGISTRY))
+    builder.run("systemctl", "restart", "docker-registry")
     registry = f"{builder.address}:5000"
     played = provisioned.provision(
         "--tags", "docker,agent",
