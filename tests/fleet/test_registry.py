@@ -6,7 +6,6 @@ import json
 
 from gpu_site import Site
 
-
 REGISTRY = {
     "version": 0.1,
     "storage": {"filesystem": {"rootdirectory": "/var/lib/docker-registry"}},
