@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.run_lock import describe_run, run_in_progress
+from ansible.module_utils.secure_boot import secure_boot
 
 DOCUMENTATION = r"""
 module: host_preflight
@@ -81,7 +82,6 @@ facts:
 NVIDIA_VENDOR = "0x10de"
 DISPLAY_CLASSES = ("0x0300", "0x0302")
 """PCI classes of a GPU: VGA and 3D controller."""
-SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
 def system() -> str:
@@ -119,14 +119,6 @@ def gpu_processes() -> list[str]:
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return done.stdout.strip().splitlines() if done.returncode == 0 else []
-
-
-def secure_boot() -> bool:
-    """The firmware's own word: four bytes of attributes, then 0 or 1."""
-    try:
-        return pathlib.Path(SECURE_BOOT).read_bytes()[4:5] == b"\1"
-    except OSError:
-        return False  # no EFI, or no such variable
 
 
 def kernel_headers_can_be_had() -> bool:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.secure_boot import secure_boot
 
 DOCUMENTATION = r"""
 module: nvidia_driver_facts
@@ -40,7 +41,6 @@ kernel_flavour: {description: generic or aws or so on Ubuntu, type: str, returne
 packages: {description: Installed packages of it, type: list, elements: str, returned: always}
 """
 
-SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 DRIVER_PACKAGES = re.compile(
     r"^(nvidia-(driver|dkms|kernel|utils|headless|compute|persistenced|firmware|modprobe|open)"
     r"|libnvidia-(?!container)|linux-(modules|objects|signatures)-nvidia|cuda-drivers|xserver-xorg-video-nvidia)"
@@ -79,13 +79,6 @@ def driver_packages() -> list[str]:
     _, text = output("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n")
     names = [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith("installed ")]
     return sorted({name for name in names if DRIVER_PACKAGES.match(name)})
-
-
-def secure_boot() -> bool:
-    try:
-        return pathlib.Path(SECURE_BOOT).read_bytes()[4:5] == b"\1"
-    except OSError:
-        return False
 
 
 def main() -> None:

@@ -39,22 +39,20 @@ def test_gpus_stay_initialised(gpus: list[dict[str, str]]) -> None:
     require(not off, f"persistence mode: {off}: start nvidia-persistenced")
 
 
-def test_mig_is_as_wanted(gpus: list[dict[str, str]], expected: Expected) -> None:
-    wanted = "Enabled" if expected["gpu_settings_mig"] else "Disabled"
-    for key in ("mig.mode.current", "mig.mode.pending"):
-        off = ", ".join(
-            f"GPU {gpu['index']} {gpu[key]}" for gpu in gpus if gpu[key] not in (wanted, "[N/A]")
-        )
+def require_mode(gpus: list[dict[str, str]], name: str, on: bool) -> None:
+    """Every GPU that has the mode is in it, now and after the next boot."""
+    wanted = ("Enabled" if on else "Disabled", "[N/A]")
+    for key in (f"{name}.mode.current", f"{name}.mode.pending"):
+        off = ", ".join(f"GPU {gpu['index']} {gpu[key]}" for gpu in gpus if gpu[key] not in wanted)
         require(not off, f"{key}: {off}: run role gpu_settings")
+
+
+def test_mig_is_as_wanted(gpus: list[dict[str, str]], expected: Expected) -> None:
+    require_mode(gpus, "mig", expected["gpu_settings_mig"])
 
 
 def test_ecc_is_as_wanted(gpus: list[dict[str, str]], expected: Expected) -> None:
-    wanted = "Enabled" if expected["gpu_settings_ecc"] else "Disabled"
-    for key in ("ecc.mode.current", "ecc.mode.pending"):
-        off = ", ".join(
-            f"GPU {gpu['index']} {gpu[key]}" for gpu in gpus if gpu[key] not in (wanted, "[N/A]")
-        )
-        require(not off, f"{key}: {off}: run role gpu_settings")
+    require_mode(gpus, "ecc", expected["gpu_settings_ecc"])
 
 
 def test_power_limit_is_as_wanted(gpus: list[dict[str, str]], expected: Expected) -> None:
