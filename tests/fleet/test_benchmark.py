@@ -1,4 +1,4 @@
-"""The benchmark over real SSH, in a container without privileges, on two hosts."""
+"""The benchmark over real SSH: on two hosts in containers, and in a virtual environment."""
 
 from __future__ import annotations
 
@@ -100,6 +100,34 @@ def test_a_host_at_work_is_attached_to_and_not_changed(provisioned: Site) -> Non
     played = site.play("run_benchmark.yml", hosts=("gpu-2",), **long)
     assert played.returncode == 0, played.output
     assert json.loads(status(host, "killed-and-again"))["attempt"] == 1
+
+
+def test_a_run_in_a_virtual_environment_cannot_see_the_token(provisioned: Site) -> None:
+    """The other runtime, on a host that has the token of its own download."""
+    host = provisioned.machines["gpu-1"]
+    venv = {"loadfleet_runtime": "venv", "loadfleet_run_id": "in-a-venv"}
+    long = {"loadfleet_length": {"samples": 16, "server_queries": 3_000}}
+    process = provisioned.play_in_background("run_benchmark.yml", hosts=("gpu-1",), **venv, **long)
+    try:
+        wait_until(
+            lambda: "server-performance" in status(host, "in-a-venv"), "the Server scenario"
+        )
+        unit = json.loads(status(host, "in-a-venv"))["systemd_unit"]
+        pid = host.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+        read = ("cat", "/etc/loadfleet/hf_token")
+        assert TOKEN in host.run(*read).stdout
+        inside = host.run("nsenter", "--mount", "--target", pid, *read, check=False)
+        assert "No such file" in inside.stderr
+        environment = host.run("cat", f"/proc/{pid}/environ").stdout
+        assert TOKEN not in environment
+        assert "HF_HUB_OFFLINE=1" in environment
+        output, _ = process.communicate(timeout=900)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, output
+    result = json.loads((results(provisioned) / "report.json").read_bytes())
+    assert [host["verdict"]["kind"] for host in result["hosts"]] == ["ok"]
 
 
 def status(host: Any, run_id: str) -> str:
