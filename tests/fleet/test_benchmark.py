@@ -102,16 +102,25 @@ def test_a_host_at_work_is_attached_to_and_not_changed(provisioned: Site) -> Non
     assert json.loads(status(host, "killed-and-again"))["attempt"] == 1
 
 
-def test_a_run_in_a_virtual_environment_cannot_see_the_token(provisioned: Site) -> None:
-    """The other runtime, on a host that has the token of its own download."""
-    host = provisioned.machines["gpu-1"]
-    venv = {"loadfleet_runtime": "venv", "loadfleet_run_id": "in-a-venv"}
-    long = {"loadfleet_length": {"samples": 16, "server_queries": 3_000}}
-    process = provisioned.play_in_background("run_benchmark.yml", hosts=("gpu-1",), **venv, **long)
+def test_a_run_in_a_virtual_environment_cannot_see_the_token(site: Site) -> None:
+    """The other runtime, on a host that has nothing but the token of its own download."""
+    host = site.machines["plain"]
+    played = site.provision("--tags", "hf_auth", hosts=("plain",))
+    assert played.returncode == 0, played.output
+    settings = {
+        "loadfleet_runtime": "venv",
+        "loadfleet_run_id": "in-a-venv",
+        "loadfleet_model": {"source": "tiny"},
+        "loadfleet_length": {"samples": 16, "server_queries": 3_000},
+    }
+    process = site.play_in_background("run_benchmark.yml", hosts=("plain",), **settings)
     try:
         wait_until(
-            lambda: "server-performance" in status(host, "in-a-venv"), "the Server scenario"
+            lambda: process.poll() is not None or "server-perf" in status(host, "in-a-venv"),
+            "the Server scenario",
+            timeout_s=900,
         )
+        assert process.poll() is None, process.communicate()[0]
         unit = json.loads(status(host, "in-a-venv"))["systemd_unit"]
         pid = host.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
         read = ("cat", "/etc/loadfleet/hf_token")
@@ -126,7 +135,7 @@ def test_a_run_in_a_virtual_environment_cannot_see_the_token(provisioned: Site) 
         process.kill()
         process.wait()
     assert process.returncode == 0, output
-    result = json.loads((results(provisioned) / "report.json").read_bytes())
+    result = json.loads((results(site) / "report.json").read_bytes())
     assert [host["verdict"]["kind"] for host in result["hosts"]] == ["ok"]
 
 
