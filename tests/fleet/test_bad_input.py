@@ -170,18 +170,30 @@ def test_a_wrong_clock_is_told_with_its_skew(site: Site) -> None:
         ansible_python_interpreter="/usr/local/bin/python-late",
     )  # fmt: skip
     assert played.returncode != 0
-    line = played.lines("plain: not ready: its clock is")[0]
-    assert line.startswith("plain: ")
+    told = played.lines("plain: not ready: its clock is")  # beside its GPU, which is missing too
+    (line,) = {line for line in told if line.startswith("plain: ")}
     assert 80 < float(line.split("its clock is ")[1].split()[0]) < 91
     assert "timedatectl set-ntp true" in line
 
 
 def test_other_processes_on_the_gpu_are_named(provisioned: Site) -> None:
-    host = provisioned.machines["gpu-1"]
-    healthy = gpus.read(host.root)
-    gpus.write(host.root, gpus.other_process(healthy))
-    try:
+    with gpus.put(provisioned.machines["gpu-1"].root, gpus.other_process):
         played = provisioned.provision("--tags", "preflight", hosts=("gpu-1",))
-    finally:
-        gpus.write(host.root, healthy)
     assert "other processes are on the GPU: 4242, /usr/bin/other-job" in reason(played, "gpu-1")
+
+
+def test_a_driver_that_is_gone_is_missed_by_the_settings(provisioned: Site) -> None:
+    with gpus.put(provisioned.machines["gpu-1"].root, gpus.missing_driver):
+        played = provisioned.provision("--tags", "gpu_settings", hosts=("gpu-1",))
+    assert played.returncode != 0
+    assert "nvidia-smi" in reason(played, "gpu-1")
+
+
+def test_a_container_without_docker_says_what_is_missing(site: Site) -> None:
+    for image in ({}, {"agent_image": "registry.example/agent@sha256:" + "0" * 64}):
+        played = site.provision("--tags", "agent", hosts=("plain",), **image)
+        assert played.returncode != 0
+        assert reason(played, "plain").endswith(
+            "docker is not installed: provision the host with role docker, "
+            "or set loadfleet_runtime to venv"
+        )

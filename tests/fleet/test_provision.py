@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from gpu_site import GPU_HOSTS, Site
+from loadfleet_agent.host.facts import boot_id
 from machines import Machine
 from standin import gpus, packages
 
@@ -193,7 +193,7 @@ def test_no_reboot_without_leave(provisioned: Site) -> None:
 
 def test_the_controller_itself_is_never_rebooted(provisioned: Site) -> None:
     """A local connection, as where the controller is a host of its own fleet."""
-    before = (Path("/proc/sys/kernel/random/boot_id")).read_text()
+    before = boot_id()
     play = provisioned.folder / "reboot.yml"
     play.write_text(
         "- hosts: gpu-1\n  gather_facts: false\n  become: false\n  connection: local\n"
@@ -212,4 +212,4 @@ def test_the_controller_itself_is_never_rebooted(provisioned: Site) -> None:
     assert played.lines("gpu-1: a reboot is needed, and this host is the controller itself")
     assert played.lines("rescued")
     assert "Rebooting" not in played.output
-    assert (Path("/proc/sys/kernel/random/boot_id")).read_text() == before
+    assert boot_id() == before

@@ -42,11 +42,8 @@ def pushed(provisioned: Site, registry: str) -> Any:
     """The image as gpu-2 lists it, which gpu-1 has built and pushed."""
     played = provisioned.provision("--tags", "docker,agent", agent_image_registry=registry)
     assert played.returncode == 0, played.output
-    return listed(provisioned.machines["gpu-2"], registry)
-
-
-def listed(host: Machine, registry: str) -> Any:
-    told = host.run("docker", "image", "ls", "--digests", "--format", "json", f"{registry}/*")
+    listing = ("docker", "image", "ls", "--digests", "--format", "json", f"{registry}/*")
+    told = provisioned.machines["gpu-2"].run(*listing)
     return json.loads(told.stdout.splitlines()[0])
 
 
@@ -60,6 +57,7 @@ def test_it_is_pushed_by_one_host_and_pulled_by_the_others(
 ) -> None:
     builder, other = provisioned.machines["gpu-1"], provisioned.machines["gpu-2"]
     assert pushed["Repository"] == f"{registry}/loadfleet-agent"
+    assert pushed["Digest"].startswith("sha256:")
     reference = f"{pushed['Repository']}:{pushed['Tag']}"
     assert image_id(other, reference) == image_id(builder, reference)
     assert image_id(other, reference) in other.read("/etc/systemd/system/loadfleet-agent@.service")

@@ -1,10 +1,10 @@
-"""Each role in a play of its own, and the settings that turn what provisioning does by itself."""
+"""Each role in a play of its own, and settings other than the defaults."""
 
 from __future__ import annotations
 
 import pytest
 from gpu_site import ROOT, Site
-from standin import gpus, packages
+from standin import packages
 
 # cleanup undoes the others, and has its own tests.
 ROLES = sorted({path.name for path in (ROOT / "roles").iterdir()} - {"cleanup"})
@@ -65,15 +65,3 @@ def test_a_docker_of_the_users_own_is_kept_and_verified(provisioned: Site) -> No
     )
     assert played.returncode == 0, played.output
     assert played.changed() == {"gpu-1": 0}, played.changed_tasks()
-
-
-def test_a_gpu_that_is_gone_is_missed_by_the_settings(provisioned: Site) -> None:
-    host = provisioned.machines["gpu-1"]
-    healthy = gpus.read(host.root)
-    gpus.write(host.root, gpus.missing_driver(healthy))
-    try:
-        played = provisioned.provision("--tags", "gpu_settings", hosts=("gpu-1",))
-    finally:
-        gpus.write(host.root, healthy)
-    assert played.returncode != 0
-    assert played.lines("gpu-1: not ready:", "nvidia-smi")

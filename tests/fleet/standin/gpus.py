@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,17 @@ def read(machine_root: Path) -> Document:
     """The document as it is now: setters of nvidia-smi and nvidia-persistenced write to it."""
     document: Document = json.loads((machine_root / GPUS).read_text(encoding="utf-8"))
     return document
+
+
+@contextmanager
+def put(machine_root: Path, change: Callable[[Document], Document]) -> Iterator[None]:
+    """A machine with its GPUs changed; afterwards they are as they were."""
+    before = read(machine_root)
+    write(machine_root, change(before))
+    try:
+        yield
+    finally:
+        write(machine_root, before)
 
 
 def write_loaded(machine_root: Path, version: str) -> None:
