@@ -11,7 +11,6 @@ import shlex
 import time
 from typing import Any
 
-from ansible.errors import AnsibleAuthenticationFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -101,11 +100,14 @@ class ActionModule(ActionBase):
 
     def _watch(self, look: str, args: dict[str, Any], progress: Any) -> str:
         """Until the unit has ended; why it cannot be said how, or ''."""
+        from loadfleet_aggregator.fleet.look import end_with_playbook, look_at_host
+
         parent, news = os.getppid(), time.monotonic()
         while True:
-            text, error = self._look(look)
-            if os.getppid() != parent:
-                os._exit(1)  # ansible-playbook was killed; workers have called setsid
+            text, error = look_at_host(
+                self._low_level_execute_command, self._connection.reset, look, MARK
+            )
+            end_with_playbook(parent)
             if text is None:
                 if time.monotonic() - news > args["lost_s"]:
                     return f"unreachable for {args['lost_s']:.0f} s: {error}"
@@ -120,14 +122,3 @@ class ActionModule(ActionBase):
                     return ""
                 progress.tell(line or "started")
             time.sleep(args["poll_s"])
-
-    def _look(self, command: str) -> tuple[str | None, str]:
-        try:
-            out = self._low_level_execute_command(command)
-        except AnsibleAuthenticationFailure:
-            raise  # a wrong password must not be tried again and again
-        except AnsibleError as error:
-            self._connection.reset()
-            return None, (str(error).strip().splitlines() or [repr(error)])[-1][-120:]
-        _, mark, text = out["stdout"].partition(MARK)
-        return (text.strip(), "") if mark else (None, out["stderr"].strip()[-120:])

@@ -15,13 +15,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.errors import AnsibleAuthenticationFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 display = Display()
 
-MARK = "agent_wait:"  # what comes before it (banners, shell start-up files) is not ours
+MARK = "agent_wait:"
 # The lock is asked before the status is read: an agent writes its last status before it lets
 # the lock go, so a free lock (0) with "running" means that it died. 99 is held; anything else
 # (no flock, no right) counts as alive and is left to the limit. timeout: a file system that
@@ -61,6 +60,7 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        from loadfleet_aggregator.fleet.look import end_with_playbook, look_at_host
         from loadfleet_aggregator.fleet.progress import Progress
 
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -82,12 +82,17 @@ class ActionModule(ActionBase):
         seen_seq: int | None = None
         gone, losses, link_error = 0, 0, ""
         while True:
-            reading, error = self._look(look)
-            if os.getppid() != parent:
-                os._exit(
-                    1
-                )  # ansible-playbook was killed; workers have called setsid and would stay
+            # Not as root: status.json is readable for all, and a sudo a look would fill the log.
+            text, error = look_at_host(
+                self._low_level_execute_command,
+                self._connection.reset,
+                look,
+                MARK,
+                sudoable=False,
+            )
+            end_with_playbook(parent)
             now = time.monotonic()
+            reading = None if text is None else _read(text)
             if reading is None:
                 losses += not link_error
                 link_error = error
@@ -123,28 +128,17 @@ class ActionModule(ActionBase):
         )
         return result
 
-    def _look(self, command: str) -> tuple[Reading | None, str]:
-        """One reading, or None and the reason if the host can't be reached now."""
-        try:
-            # Not as root: status.json is readable for all, and a sudo a look would fill the log.
-            out = self._low_level_execute_command(command, sudoable=False)
-        except AnsibleAuthenticationFailure:
-            raise  # a wrong password must not be tried again and again
-        except AnsibleError as error:  # AnsibleConnectionFailure (ssh exit 255) above all
-            # Drop the multiplexed connection: the next look opens a new one.
-            self._connection.reset()
-            text = str(error).strip() or repr(error)
-            return None, text.splitlines()[-1].strip()[-120:]
-        boot_id, _, rest = out["stdout"].partition(MARK)[2].strip().partition("\n")
-        lock, _, text = rest.strip().partition("\n")
-        if not boot_id:
-            return None, f"no answer from the shell (rc {out['rc']}): {out['stderr'].strip()[-80:]}"
-        try:
-            status = json.loads(text)
-        except ValueError:
-            status = {}
-        status = status if isinstance(status, dict) else {}
-        return Reading(boot_id.strip(), lock.strip() != "0", status), ""
+
+def _read(text: str) -> Reading:
+    """Of what ``LOOK`` printed."""
+    boot_id, _, rest = text.partition("\n")
+    lock, _, told = rest.strip().partition("\n")
+    try:
+        status = json.loads(told)
+    except ValueError:
+        status = {}
+    status = status if isinstance(status, dict) else {}
+    return Reading(boot_id.strip(), lock.strip() != "0", status)
 
 
 def _end(reading: Reading, gone: int) -> tuple[str, str] | None:
