@@ -44,6 +44,8 @@ PLATFORMS = (
 WITHOUT_WHEELS = ("rouge-score",)
 """Packages that PyPI has as source only; pure Python, built here."""
 PARALLEL_DOWNLOADS = 6
+KEPT = 2
+"""Wheelhouses of a build and Python that stay: this one, and the one that hosts may still want."""
 
 
 class WheelhouseError(RuntimeError):
@@ -93,8 +95,19 @@ def build_wheelhouse(
             shutil.copy2(_uv(), folder / "uv")
             shutil.rmtree(target, ignore_errors=True)
             folder.replace(target)
+        _remove_older(target)
     tell(f"wheelhouse {target.name}: {len(list(target.glob('*.whl')))} wheels")
     return target
+
+
+def _remove_older(target: Path) -> None:
+    """Removes the wheelhouses of the same build and Python, but for the newest ones."""
+    prefix = target.name.rpartition("-")[0]
+    others = [path for path in target.parent.glob(f"{prefix}-*") if path.is_dir()]
+    others.sort(key=lambda path: path.stat().st_mtime_ns)
+    for old in others[:-KEPT]:
+        shutil.rmtree(old)
+        old.with_name(old.name + ".tar").unlink(missing_ok=True)
 
 
 def _inputs(project: Path, build: str) -> list[Path]:

@@ -91,6 +91,14 @@ def install(module: Any, folder: pathlib.Path, wheelhouse: pathlib.Path) -> None
     (folder / ".complete").touch()
 
 
+def forget_wheelhouses(brought: pathlib.Path, current: pathlib.Path) -> None:
+    """Removes what earlier environments were installed from; not the controller's own store."""
+    if current.parent == brought:
+        for old in brought.iterdir():
+            if old != current:
+                shutil.rmtree(old, ignore_errors=True)
+
+
 def point(link: pathlib.Path, target: pathlib.Path) -> bool:
     """Makes the link in one step, so that the command is there at any time; whether it changed."""
     if link.is_symlink() and link.readlink() == target:
@@ -125,6 +133,9 @@ def main() -> None:
         )
         for old in others[: -(KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
+        forget_wheelhouses(
+            environments.parent / "wheelhouses", pathlib.Path(module.params["wheelhouse"])
+        )
     link = environments.parent / "bin" / "loadfleet-agent"
     if not module.check_mode:
         changed = point(link, pathlib.Path(command)) or changed

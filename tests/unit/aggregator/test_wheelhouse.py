@@ -144,10 +144,10 @@ class TestReadLock:
         agent = tomllib.loads(text)["project"]
         extras = agent["optional-dependencies"]
         for build, names in {
-            "cpu": ("run", "data", "cpu"),
-            "cuda": ("run", "data", "cuda"),
-            "image": ("run", "data"),
-            "client": ("client", "data"),
+            "cpu": ("run", "hub", "data", "cpu"),
+            "cuda": ("run", "hub", "data", "cuda"),
+            "image": ("run", "hub", "data"),
+            "client": ("client", "hub"),
         }.items():
             wanted = agent["dependencies"] + [item for name in names for item in extras[name]]
             direct = {re.split(r"[^\w-]", item)[0].lower().replace("_", "-") for item in wanted}
@@ -276,3 +276,17 @@ class TestBuild:
         assert folder == left
         assert not (folder / "half.whl").exists()
         assert (folder / "requirements.txt").is_file()
+
+    def test_keeps_the_newest_two_of_a_build(self, project: Path, tmp_path: Path) -> None:
+        store = tmp_path / "store"
+        other = store / "cuda-py311-0123456789ab"
+        other.mkdir(parents=True)
+        built = []
+        for number in range(3):
+            source = project / "agent" / "loadfleet_agent" / "__init__.py"
+            source.write_text(f'"""Version {number}."""\n', encoding="utf-8")
+            built.append(build_wheelhouse(project, "cpu", PYTHON, store, silent))
+            archive_wheelhouse(built[-1])
+        left = {path.name for path in store.iterdir() if path.suffix != ".lock"}
+        kept = {name for path in built[1:] for name in (path.name, f"{path.name}.tar")}
+        assert left == {other.name, *kept}
