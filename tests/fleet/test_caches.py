@@ -1,8 +1,12 @@
-"""Where a model comes from."""
+"""Where a model and a dataset come from."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from gpu_site import SHARED, Site
+from mlcommons_server import MlcommonsServer
 
 HUB = "/var/lib/loadfleet/cache/hub"
 MODEL = f"{HUB}/models--site--tiny-llama"
@@ -61,3 +65,29 @@ def test_one_host_downloads_into_a_folder_that_all_mount(provisioned: Site) -> N
         assert listed.stdout.split()[0] == wanted.sha256
     again = provisioned.provision("--tags", "caches", loadfleet_model=model)
     assert again.changed() == {"gpu-1": 0, "gpu-2": 0}, again.changed_tasks()
+
+
+def test_the_dataset_is_fetched_with_the_record_of_its_origin(provisioned: Site) -> None:
+    host = provisioned.machines["gpu-1"]
+    content = b'[{"input": "a", "tok_input": [1], "output": "b"}]'
+    files = {"llama3-1-8b-cnn-eval": ("cnn_eval.json", content)}
+    with MlcommonsServer(files, provisioned.fleet.gateway) as server:
+        dataset = {"source": "mlcommons", "endpoint": server.metadata}
+        fetch = ("--tags", "caches")
+        played = provisioned.provision(*fetch, hosts=("gpu-1",), caches_dataset=dataset)
+        assert played.returncode == 0, played.output
+        again = provisioned.provision(*fetch, hosts=("gpu-1",), caches_dataset=dataset)
+        assert again.changed() == {"gpu-1": 0}, again.changed_tasks()
+        assert len(server.file_gets) == 1
+    folder = "/var/lib/loadfleet/datasets"
+    assert host.read(f"{folder}/cnn_eval.json").encode() == content
+    record = json.loads(host.read(f"{folder}/cnn_eval.json.origin.json"))
+    assert record["md5"] == hashlib.md5(content).hexdigest()
+
+
+def test_a_dataset_that_is_not_there_is_named(provisioned: Site) -> None:
+    with MlcommonsServer({}, provisioned.fleet.gateway) as server:
+        dataset = {"source": "mlcommons", "endpoint": server.metadata, "suite": "edge"}
+        played = provisioned.provision("--tags", "caches", hosts=("gpu-1",), caches_dataset=dataset)
+    assert played.returncode != 0
+    assert played.lines("gpu-1: not ready:", "llama3-1-8b-sample-cnn-eval-5000")

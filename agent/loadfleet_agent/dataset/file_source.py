@@ -6,44 +6,63 @@ import json
 from pathlib import Path
 
 from ..contract.benchmark import PROMPT_TEMPLATE
-from ..contract.plan import DatasetFile
+from ..contract.dataset import DatasetFile
 from ..contract.run_folder import file_sha256
 from ..contract.status import FailureCode
 from ..failure import RunFailure
 from ..model.tokenizer import ModelTokenizer
+from .source import Found, NotThere, Samples, Wanted
 
 VERIFIED_SAMPLES = 32
 """So many samples are tokenised again to see that the file belongs to this tokenizer."""
 
 
+def find_file(source: DatasetFile, wanted: Wanted) -> Found:
+    """The file of a source. Raises NotThere; RunFailure (dataset-missing) if it is no file."""
+    path = Path(source.path).expanduser()
+    return Found(
+        source,
+        file_identity(path),
+        lambda tokenizer: read_samples(path, source.sha256, wanted, tokenizer),
+    )
+
+
+def file_identity(path: Path) -> str:
+    """Size and time of a file. Raises NotThere; RunFailure (dataset-missing) as find_file."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotThere(f"{path}: {error.strerror}") from error
+    except OSError as error:
+        raise RunFailure(FailureCode.DATASET_MISSING, f"{path}: {error.strerror}") from error
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
 def read_samples(
-    source: DatasetFile, samples: int, tokenizer: ModelTokenizer
-) -> tuple[list[list[int]], list[str], str]:
-    """Prompts, references and origin of the first ``samples`` samples of the file.
+    path: Path, sha256: str | None, wanted: Wanted, tokenizer: ModelTokenizer
+) -> Samples:
+    """The first samples of the file, as many as are wanted.
 
     The token ids are the file's own (``tok_input``), as in MLPerf's reference. Raises RunFailure
-    if the file is absent, another one than the plan's hash says, malformed, too short, or was
-    tokenised with another tokenizer.
+    if the file is absent, has another hash than ``sha256``, is malformed, has too few samples (or
+    in a run of official length too many), or was tokenised with another tokenizer.
     """
-    path = Path(source.path).expanduser()
     try:
-        sha256 = file_sha256(path)
-        if source.sha256 is not None and sha256 != source.sha256:
+        found = file_sha256(path)
+        if sha256 is not None and found != sha256:
             raise RunFailure(
-                FailureCode.DATASET_INVALID, f"{path}: sha256 {sha256}, wanted {source.sha256}"
+                FailureCode.DATASET_INVALID, f"{path}: sha256 {found}, wanted {sha256}"
             )
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunFailure(FailureCode.DATASET_MISSING, f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise RunFailure(FailureCode.DATASET_INVALID, f"{path}: not JSON: {error}") from error
-    if not isinstance(entries, list) or len(entries) < samples:
-        found = len(entries) if isinstance(entries, list) else "no list of"
-        raise RunFailure(
-            FailureCode.DATASET_INVALID, f"{path}: {found} samples, {samples} are needed"
-        )
+    if not isinstance(entries, list):
+        raise RunFailure(FailureCode.DATASET_INVALID, f"{path}: no list of samples")
+    wanted.require(len(entries), str(path))
     prompts, references, articles = [], [], []
-    for index, entry in enumerate(entries[:samples]):
+    for index, entry in enumerate(entries[: wanted.samples]):
         try:
             article, ids, reference = entry["input"], entry["tok_input"], entry["output"]
         except (TypeError, KeyError) as error:
@@ -65,7 +84,7 @@ def read_samples(
         prompts.append(ids)
         references.append(reference)
     _verify_tokens(path, articles[:VERIFIED_SAMPLES], prompts, tokenizer)
-    return prompts, references, f"{path.name} sha256:{sha256}"
+    return Samples(prompts, references, f"{path.name} sha256:{found}")
 
 
 def _verify_tokens(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..contract.base import digest
-from ..contract.plan import DatasetFile, RunPlan, SyntheticDataset
+from ..contract.plan import RunPlan
 from ..contract.result import DatasetFacts, ModelFacts
 from ..contract.status import FailureCode
 from ..failure import RunFailure
 from ..model.tokenizer import load_tokenizer
 from ..statistics import distribution
-from . import file_source, synthetic
+from .chain import find_first
+from .source import Found, Samples
 
 
 @dataclass(frozen=True)
@@ -31,62 +32,60 @@ class SampleLibrary:
     facts: DatasetFacts
 
 
-def build_library(plan: RunPlan, model: ModelFacts, folder: Path) -> SampleLibrary:
-    """The samples of a plan; tokenised once for a model, then read from ``folder``.
+def build_library(plan: RunPlan, model: ModelFacts, home: Path) -> SampleLibrary:
+    """The samples of a plan, from the first source of its chain that is on this host.
 
-    Raises RunFailure if the source is absent or wrong, or if a prompt and its answer would not
-    fit into the engine's context: nothing is ever truncated.
+    ``home`` is the data folder. Tokenised once for a model, then read from its cache. Raises
+    RunFailure if no source is there, if the first that is there is wrong, or if a prompt and its
+    answer would not fit into the engine's context: nothing is ever truncated.
     """
     room = plan.engine.max_model_len - plan.generation.max_tokens
-    key = digest(
+    folder = library_folder(home)
+    try:
+        found, skipped = find_first(plan, home, folder)
+        path = folder / f"{_key(plan, model, found, room)[:24]}.parquet"
+        library = _read(path)
+        if library is None:
+            samples = found.read(load_tokenizer(Path(model.path)))
+            facts = _facts(found, samples)
+            library = SampleLibrary(samples.prompts, samples.references, facts)
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(path, library)
+    except ImportError as error:
+        raise RunFailure(FailureCode.PACKAGE_MISSING, str(error)) from error
+    _require_fit(library, room, model.vocabulary)
+    # What was passed over belongs to this run and not to the samples.
+    facts = library.facts.model_copy(update={"skipped": skipped})
+    return replace(library, facts=facts)
+
+
+def library_folder(home: Path) -> Path:
+    """Where tokenised samples are kept."""
+    return home / "cache" / "datasets"
+
+
+def _key(plan: RunPlan, model: ModelFacts, found: Found, room: int) -> str:
+    return digest(
         {
-            "dataset": plan.dataset.model_dump(mode="json"),
-            "identity": _source_identity(plan.dataset),
+            "dataset": found.source.model_dump(mode="json"),
+            "identity": found.identity,
             "tokenizer": model.tokenizer_sha256,
-            "samples": plan.length.samples,
-            "room": room if isinstance(plan.dataset, SyntheticDataset) else None,
+            "suite": plan.suite,
+            "length": plan.length.kind,
+            "samples": plan.samples,
+            "room": room if found.source.source == "synthetic" else None,
         }
     )
-    path = folder / f"{key[:24]}.parquet"
-    library = _read(path)
-    if library is None:
-        tokenizer = load_tokenizer(Path(model.path))
-        if isinstance(plan.dataset, DatasetFile):
-            prompts, references, origin = file_source.read_samples(
-                plan.dataset, plan.length.samples, tokenizer
-            )
-        else:
-            prompts, references, origin = synthetic.make_samples(
-                plan.length.samples, plan.dataset.seed, room, tokenizer
-            )
-        library = SampleLibrary(prompts, references, _facts(plan, prompts, references, origin))
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(path, library)
-    _require_fit(library, room, model.vocabulary)
-    return library
 
 
-def _source_identity(source: DatasetFile | SyntheticDataset) -> str:
-    """What changes when the source's content does, without reading it whole."""
-    if isinstance(source, SyntheticDataset):
-        return "generator-1"
-    try:
-        stat = Path(source.path).expanduser().stat()
-    except OSError as error:
-        raise RunFailure(FailureCode.DATASET_MISSING, f"{source.path}: {error.strerror}") from error
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
-
-
-def _facts(
-    plan: RunPlan, prompts: Sequence[Sequence[int]], references: Sequence[str], origin: str
-) -> DatasetFacts:
+def _facts(found: Found, samples: Samples) -> DatasetFacts:
     return DatasetFacts(
-        source=plan.dataset.source,
-        label="mlperf-dataset" if plan.dataset.source == "file" else "synthetic",
-        library_sha256=library_sha256(prompts, references),
-        samples=len(prompts),
-        input_tokens=distribution([len(prompt) for prompt in prompts]),
-        origin=origin,
+        source=found.source.source,
+        label=found.source.label,
+        library_sha256=library_sha256(samples.prompts, samples.references),
+        samples=len(samples.prompts),
+        input_tokens=distribution([len(prompt) for prompt in samples.prompts]),
+        origin=samples.origin,
     )
 
 

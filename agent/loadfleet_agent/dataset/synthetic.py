@@ -7,21 +7,32 @@ import math
 import numpy as np
 
 from ..contract.benchmark import LONGEST_INPUT_TOKENS, MEAN_INPUT_TOKENS, PROMPT_TEMPLATE
+from ..contract.dataset import SyntheticDataset
 from ..contract.status import FailureCode
 from ..failure import RunFailure
 from ..model.tokenizer import ModelTokenizer
 from .articles import Article, write_articles
+from .source import Found, Samples, Wanted
 
 LOG_SIGMA = 0.5
 """Spread of the log-normal length profile."""
 SMALLEST_ROOM = 128
 """Template and two sentences need so many tokens."""
+GENERATOR = "generator-1"
+"""Counted on when a seed would give other samples."""
 
 
-def make_samples(
-    count: int, seed: int, room: int, tokenizer: ModelTokenizer
-) -> tuple[list[list[int]], list[str], str]:
-    """Prompts of at most ``room`` tokens, references and origin.
+def find_synthetic(source: SyntheticDataset, wanted: Wanted, room: int) -> Found:
+    """It is always there. ``room``: most tokens of a prompt."""
+    return Found(
+        source,
+        GENERATOR,
+        lambda tokenizer: make_samples(wanted.samples, source.seed, room, tokenizer),
+    )
+
+
+def make_samples(count: int, seed: int, room: int, tokenizer: ModelTokenizer) -> Samples:
+    """Prompts of at most ``room`` tokens and their references.
 
     Lengths are log-normal with MLPerf's mean and longest input, scaled down together where the
     room is smaller than the longest. Raises RunFailure if the room is too small for any article.
@@ -41,7 +52,8 @@ def make_samples(
         if len(prompt) > room:
             articles[index], prompts[index] = _shorten(articles[index], room, tokenizer)
     references = [article.highlights for article in articles]
-    return prompts, references, f"synthetic articles, seed {seed}, length scale {scale:.3f}"
+    origin = f"synthetic articles, seed {seed}, length scale {scale:.3f}"
+    return Samples(prompts, references, origin)
 
 
 def _prompt(article: Article) -> str:

@@ -27,9 +27,10 @@ class ModelTokenizer:
         config = json.loads(config_path.read_text("utf-8")) if config_path.is_file() else {}
         self._clean_up = bool(config.get("clean_up_tokenization_spaces", False))
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, with BOS."""
-        return [item.ids for item in self._tokenizer.encode_batch_fast(list(texts))]
+    def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
+        """Token ids of each text, with BOS; without ``special_tokens`` those of the text alone."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=special_tokens)
+        return [item.ids for item in encoded]
 
     def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each answer, special tokens left out."""

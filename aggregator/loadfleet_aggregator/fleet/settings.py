@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from loadfleet_agent.contract.base import Frozen, Name
+from loadfleet_agent.contract.dataset import DatasetFile
 from loadfleet_agent.contract.plan import RunPlan, Runtime
 from loadfleet_agent.contract.profile import ProfileError, describe_errors, load_profile
 from loadfleet_agent.contract.settings import (
@@ -74,6 +75,8 @@ class PlannedHost:
     name: str
     fleet: FleetSettings
     plan: RunPlan
+    brought: Mapping[str, str] = field(default_factory=dict)
+    """Files of the dataset that come from the controller: path on the host to path there."""
 
     def in_run(self, run_id: str) -> PlannedHost:
         """The same host planned for this run."""
@@ -157,14 +160,25 @@ def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path)
     if settings.profile.endswith((".yaml", ".yml")):
         profile = str(_on_controller(settings.profile, project))
         settings = settings.model_copy(update={"profile": profile})
-    if fleet.dataset_from_controller and settings.dataset.source == "file":
-        source = _on_controller(settings.dataset.path, project)
-        if not source.is_file():
-            raise SettingsError("dataset", f"path: no such file on the controller: {source}")
-        moved = f"{fleet.home}/datasets/{source.name}"
-        dataset = settings.dataset.model_copy(update={"path": moved})
-        settings = settings.model_copy(update={"dataset": dataset})
-    return PlannedHost(name, fleet, resolve_plan(settings, run_id=run_id, host=name))
+    brought: dict[str, str] = {}
+    if fleet.dataset_from_controller:
+        chain = tuple(
+            _bring(source, fleet.home, project, brought) if source.source == "file" else source
+            for source in settings.dataset
+        )
+        settings = settings.model_copy(update={"dataset": chain})
+    return PlannedHost(name, fleet, resolve_plan(settings, run_id=run_id, host=name), brought)
+
+
+def _bring(file: DatasetFile, home: str, project: Path, brought: dict[str, str]) -> DatasetFile:
+    """The file as it will be on the host; notes in ``brought`` what is copied where."""
+    source = _on_controller(file.path, project)
+    if not source.is_file():
+        raise SettingsError("dataset", f"path: no such file on the controller: {source}")
+    moved = f"{home}/datasets/{source.name}"
+    if brought.setdefault(moved, str(source)) != str(source):
+        raise SettingsError("dataset", f"path: two files of the name {source.name}")
+    return file.model_copy(update={"path": moved})
 
 
 def _on_controller(path: str, project: Path) -> Path:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loadfleet_agent.contract.benchmark import PROMPT_TEMPLATE
-from loadfleet_agent.contract.plan import DatasetFile
+from loadfleet_agent.contract.benchmark import PROMPT_TEMPLATE, Suite
+from loadfleet_agent.contract.dataset import DatasetFile
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.articles import write_articles
-from loadfleet_agent.dataset.file_source import read_samples
+from loadfleet_agent.dataset.file_source import find_file
+from loadfleet_agent.dataset.source import NotThere, Samples, Wanted
 from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.model.tokenizer import ModelTokenizer
 
@@ -36,6 +37,19 @@ def entries(tokenizer: ModelTokenizer) -> list[Entry]:
     ]
 
 
+def _read(
+    path: Path,
+    tokenizer: ModelTokenizer,
+    samples: int = 12,
+    *,
+    suite: Suite = Suite.DATACENTER,
+    official: bool = False,
+    **source: Any,
+) -> Samples:
+    wanted = Wanted(suite, samples, official)
+    return find_file(DatasetFile(path=str(path), **source), wanted).read(tokenizer)
+
+
 @pytest.fixture
 def file(tmp_path: Path, entries: list[Entry]) -> Path:
     path = tmp_path / "cnn_eval.json"
@@ -47,31 +61,31 @@ def test_gives_the_files_own_token_ids_and_references_in_order(
     file: Path, entries: list[Entry], tokenizer: ModelTokenizer
 ) -> None:
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    prompts, references, origin = read_samples(
-        DatasetFile(path=str(file), sha256=sha256), 12, tokenizer
-    )
-    assert prompts == [entry["tok_input"] for entry in entries]
-    assert references == [entry["output"] for entry in entries]
-    assert origin == f"cnn_eval.json sha256:{sha256}"
+    samples = _read(file, tokenizer, sha256=sha256)
+    assert samples.prompts == [entry["tok_input"] for entry in entries]
+    assert samples.references == [entry["output"] for entry in entries]
+    assert samples.origin == f"cnn_eval.json sha256:{sha256}"
 
 
 def test_gives_the_first_samples_if_fewer_are_wanted(
     file: Path, entries: list[Entry], tokenizer: ModelTokenizer
 ) -> None:
-    prompts, _, _ = read_samples(DatasetFile(path=str(file)), 3, tokenizer)
-    assert prompts == [entry["tok_input"] for entry in entries[:3]]
+    samples = _read(file, tokenizer, 3)
+    assert samples.prompts == [entry["tok_input"] for entry in entries[:3]]
 
 
 def _refusal(path: Path, tokenizer: ModelTokenizer, **source: Any) -> RunFailure:
     with pytest.raises(RunFailure) as caught:
-        read_samples(DatasetFile(path=str(path), **source), 12, tokenizer)
+        _read(path, tokenizer, **source)
     assert str(path) in caught.value.message
     return caught.value
 
 
-def test_a_missing_file_is_refused(tmp_path: Path, tokenizer: ModelTokenizer) -> None:
-    failure = _refusal(tmp_path / "none.json", tokenizer)
-    assert failure.code is FailureCode.DATASET_MISSING
+@pytest.mark.parametrize("name", ["none.json", "none/none.json", "cnn_eval.json/none.json"])
+def test_a_missing_file_is_not_there(file: Path, tokenizer: ModelTokenizer, name: str) -> None:
+    path = file.parent / name
+    with pytest.raises(NotThere, match=str(path)):
+        _read(path, tokenizer)
 
 
 def test_a_folder_is_refused(tmp_path: Path, tokenizer: ModelTokenizer) -> None:
@@ -140,6 +154,23 @@ def test_a_malformed_file_is_refused_with_the_sample(
     failure = _refusal(file, tokenizer)
     assert failure.code is FailureCode.DATASET_INVALID
     assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("suite", "found"),
+    [(Suite.DATACENTER, 13_367), (Suite.DATACENTER, 13_369), (Suite.EDGE, 13_368)],
+)
+def test_an_official_run_takes_a_file_of_just_the_suites_samples(
+    file: Path, entries: list[Entry], tokenizer: ModelTokenizer, suite: Suite, found: int
+) -> None:
+    """The first 5,000 samples of cnn_eval.json are not those of the edge suite."""
+    right = {Suite.DATACENTER: 13_368, Suite.EDGE: 5_000}[suite]
+    file.write_text(json.dumps(entries[:1] * found))
+    failure = _refusal(file, tokenizer, samples=right, suite=suite, official=True)
+    assert failure.code is FailureCode.DATASET_INVALID
+    assert f"{found} samples, MLPerf's {suite} suite has {right}" in failure.message
+    file.write_text(json.dumps(entries[:1] * right))
+    assert len(_read(file, tokenizer, right, suite=suite, official=True).prompts) == right
 
 
 def test_a_file_of_another_tokenizer_is_refused(

@@ -17,7 +17,7 @@ from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import ModelFacts
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.articles import write_articles
-from loadfleet_agent.dataset.library import build_library
+from loadfleet_agent.dataset.library import build_library, library_folder
 from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.model.tokenizer import ModelTokenizer
 
@@ -51,8 +51,8 @@ def file_plan(tmp_path: Path, tokenizer: ModelTokenizer) -> RunPlan:
     )
 
 
-def _stored(folder: Path) -> Path:
-    (path,) = folder.glob("*.parquet")
+def _stored(home: Path) -> Path:
+    (path,) = library_folder(home).glob("*.parquet")
     return path
 
 
@@ -101,19 +101,19 @@ def test_another_seed_count_room_or_tokenizer_is_stored_apart(
     ):
         build_library(other, tiny_model, tmp_path)
     build_library(plan, tiny_model.model_copy(update={"tokenizer_sha256": "0" * 64}), tmp_path)
-    assert len(list(tmp_path.glob("*.parquet"))) == 5
+    assert len(list(library_folder(tmp_path).glob("*.parquet"))) == 5
 
 
 def test_a_changed_file_is_read_again(
     file_plan: RunPlan, tiny_model: ModelFacts, tmp_path: Path
 ) -> None:
-    cache = tmp_path / "cache"
-    first = build_library(file_plan, tiny_model, cache)
+    home = tmp_path / "home"
+    first = build_library(file_plan, tiny_model, home)
     path = tmp_path / "cnn_eval.json"
     entries = json.loads(path.read_text())
     entries[0]["output"] = "Another summary."
     path.write_text(json.dumps(entries))
-    again = build_library(file_plan, tiny_model, cache)
+    again = build_library(file_plan, tiny_model, home)
     assert again.references == ["Another summary.", *first.references[1:]]
 
 
@@ -167,7 +167,7 @@ def test_a_store_whose_content_is_not_what_it_says_is_built_again(
 def test_a_prompt_that_does_not_fit_is_refused_and_never_cut(
     file_plan: RunPlan, tiny_model: ModelFacts, tmp_path: Path
 ) -> None:
-    library = build_library(file_plan, tiny_model, tmp_path / "cache")
+    library = build_library(file_plan, tiny_model, tmp_path / "home")
     *short, longest = map(len, library.prompts)
     assert max(short) < longest
 
@@ -176,11 +176,11 @@ def test_a_prompt_that_does_not_fit_is_refused_and_never_cut(
         return file_plan.model_copy(update={"engine": engine})
 
     exact = longest + file_plan.generation.max_tokens
-    fitting = build_library(with_context(exact), tiny_model, tmp_path / "cache")
+    fitting = build_library(with_context(exact), tiny_model, tmp_path / "home")
     assert fitting.prompts == library.prompts
-    for cache in ("cache", "empty cache"):
+    for home in ("home", "empty home"):
         with pytest.raises(RunFailure) as caught:
-            build_library(with_context(exact - 1), tiny_model, tmp_path / cache)
+            build_library(with_context(exact - 1), tiny_model, tmp_path / home)
         assert caught.value.code is FailureCode.PROMPT_TOO_LONG
         assert f"1 of 4 prompts have more than {longest - 1} tokens" in caught.value.message
         assert f"the longest {longest}" in caught.value.message
@@ -199,10 +199,10 @@ def test_token_ids_outside_the_vocabulary_are_refused(
 def test_a_missing_file_is_refused_though_its_samples_are_stored(
     file_plan: RunPlan, tiny_model: ModelFacts, tmp_path: Path
 ) -> None:
-    build_library(file_plan, tiny_model, tmp_path / "cache")
+    build_library(file_plan, tiny_model, tmp_path / "home")
     (tmp_path / "cnn_eval.json").unlink()
     with pytest.raises(RunFailure) as caught:
-        build_library(file_plan, tiny_model, tmp_path / "cache")
+        build_library(file_plan, tiny_model, tmp_path / "home")
     assert caught.value.code is FailureCode.DATASET_MISSING
 
 
@@ -214,6 +214,6 @@ def test_a_tokenizer_that_is_none_is_refused_and_leaves_no_half_library(
     (folder / "tokenizer.json").write_text("{}")
     broken = tiny_model.model_copy(update={"path": str(folder)})
     with pytest.raises(RunFailure) as caught:
-        build_library(plan, broken, tmp_path / "cache")
+        build_library(plan, broken, tmp_path / "home")
     assert caught.value.code is FailureCode.MODEL_MISSING
-    assert not list(tmp_path.glob("cache/*"))
+    assert not list(library_folder(tmp_path / "home").rglob("*"))

@@ -37,7 +37,7 @@ def test_plans_each_host_from_its_variables() -> None:
     assert (first.name, first.plan.host, first.plan.run_id) == ("gpu-01", "gpu-01", "run-1")
     assert first.fleet.home == "/var/lib/loadfleet"
     assert second.fleet.home == "/data/loadfleet"
-    assert [item.plan.scenarios[1].target_qps for item in (first, second)] == [4.0, 8.0]
+    assert [item.plan.scenarios[1].target_qps for item in (first, second)] == [None, 8.0]
     assert first.plan.plan_hash != second.plan.plan_hash
 
 
@@ -81,9 +81,9 @@ def test_refuses_an_unknown_key_that_is_like_no_other() -> None:
             "server_target_qps: input should be a valid number",
         ),
         ("loadfleet_server_target_qps", -1, "server_target_qps: input should be greater than 0"),
-        ("loadfleet_scenarios", ["Sideways"], "scenarios.0: input should be 'Offline' or 'Server'"),
+        ("loadfleet_scenarios", ["Sideways"], "scenarios.0: input should be 'Offline', 'Server'"),
         ("loadfleet_model", {"source": "moon"}, "model: "),
-        ("loadfleet_dataset", {"source": "file"}, "dataset.file.path: missing"),
+        ("loadfleet_dataset", {"source": "file"}, "file.path: missing"),
         ("loadfleet_engine", {"max_num_seq": 4}, "no such key 'max_num_seq'; did you mean max_num"),
         ("loadfleet_engine", {"max_num_seqs": 0}, "max_num_seqs: input should be greater"),
         ("loadfleet_run_id", "../escape", "run_id: string should match pattern"),
@@ -148,7 +148,26 @@ class TestDatasetFromController:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "cnn_eval.json").write_text("[]", encoding="utf-8")
         (host,) = plan({"gpu-01": self.SETTINGS}, tmp_path)
-        assert host.plan.dataset.model_dump()["path"] == "/data/loadfleet/datasets/cnn_eval.json"
+        (file,) = host.plan.dataset
+        moved = "/data/loadfleet/datasets/cnn_eval.json"
+        assert file.model_dump()["path"] == moved
+        assert host.brought == {moved: str(tmp_path / "data" / "cnn_eval.json")}
+
+    def test_brings_a_file_of_a_chain_and_leaves_the_rest(self, tmp_path: Path) -> None:
+        (tmp_path / "cnn_eval.json").write_text("[]", encoding="utf-8")
+        chain = [{"source": "mlcommons"}, {"source": "file", "path": "cnn_eval.json"}]
+        (host,) = plan({"gpu-01": self.SETTINGS | {"loadfleet_dataset": chain}}, tmp_path)
+        assert [source.source for source in host.plan.dataset] == ["mlcommons", "file"]
+        assert list(host.brought.values()) == [str(tmp_path / "cnn_eval.json")]
+
+    def test_refuses_two_files_of_one_name(self, tmp_path: Path) -> None:
+        chain = []
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "cnn_eval.json").write_text("[]", encoding="utf-8")
+            chain.append({"source": "file", "path": f"{folder}/cnn_eval.json"})
+        said = refusal(self.SETTINGS | {"loadfleet_dataset": chain}, tmp_path)
+        assert "two files of the name cnn_eval.json" in said
 
     def test_refuses_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         said = refusal(self.SETTINGS, tmp_path)
@@ -158,7 +177,9 @@ class TestDatasetFromController:
     def test_looks_for_no_file_that_is_on_the_hosts(self, tmp_path: Path) -> None:
         settings = self.SETTINGS | {"loadfleet_dataset_from_controller": False}
         (host,) = plan({"gpu-01": settings}, tmp_path)
-        assert host.plan.dataset.model_dump()["path"] == "data/cnn_eval.json"
+        (file,) = host.plan.dataset
+        assert file.model_dump()["path"] == "data/cnn_eval.json"
+        assert not host.brought
 
 
 class TestFindings:

@@ -1,0 +1,200 @@
+"""Brings one split of a dataset from the Hugging Face hub, or a mirror of it, into a hub cache.
+
+The layout is huggingface_hub's own (``datasets--org--name/snapshots/<commit>/``), so that other
+Hugging Face libraries read it too; the record of the download is beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.utils import build_hf_headers
+
+from ... import __version__
+from ...contract.base import digest, utc_now
+from ...contract.dataset import RebuiltDataset
+from ...contract.files import write_model
+from ...contract.status import FailureCode
+from ...failure import RunFailure
+from ...model.download import HUB
+from ...model.hub_cache import HubFile, VerifiedFile, is_commit, snapshot_folder
+from ...model.transfer import Partial, Tell, alone, bring
+from ..hub_layout import CARD, split_files
+from ..origin import (
+    FetchedDataset,
+    HubDatasetFile,
+    HubOrigin,
+    dataset_repository,
+    hub_record,
+    read_hub_record,
+)
+from .http import TIMEOUT_S, checked_address, http_errors, not_as_expected, read_into
+
+
+def fetch_hub(
+    source: RebuiltDataset,
+    cache: Path,
+    *,
+    endpoint: str = HUB,
+    token: str | None = None,
+    tell: Tell,
+) -> FetchedDataset:
+    """The source's split in the cache, whole and verified against the hub's hashes.
+
+    Only the card and the split's Parquet files are fetched. What is there with its record is not
+    asked for again: sizes are checked here, hashes as it is used. Broken off, it goes on where it
+    was. Raises RunFailure: bad-plan for a source with a folder of its own, dataset-missing,
+    dataset-invalid, hub-access, hub-unreachable, no-space.
+    """
+    endpoint = checked_address(endpoint)
+    if source.path is not None:
+        raise RunFailure(FailureCode.BAD_PLAN, f"{source.path}: a folder needs no fetching")
+    repository = dataset_repository(cache, source.repo)
+    with alone(repository, tell):
+        record = read_hub_record(repository, source.repo, source.revision)
+        if record is not None and _has_split(record, repository, source):
+            return _answer("present", repository, record)
+        files = _list_files(source, endpoint, token)
+        verified = _bring(source, files, [CARD], repository, endpoint, token, tell)
+        card = snapshot_folder(repository, source.revision) / CARD
+        wanted = split_files(card, files, source.config, source.split).files
+        verified += _bring(source, files, wanted, repository, endpoint, token, tell)
+        known = {item.path: item for item in (*(record.files if record else ()), *verified)}
+        record = HubOrigin(
+            repo=source.repo,
+            revision=source.revision,
+            endpoint=endpoint,
+            fetched_utc=utc_now(),
+            files=tuple(known[path] for path in sorted(known)),
+        )
+        write_model(hub_record(repository, source.revision), record)
+        return _answer("downloaded", repository, record)
+
+
+def dataset_commit(
+    repo: str, revision: str, *, endpoint: str = HUB, token: str | None = None
+) -> str:
+    """The commit that a branch or tag of a dataset repository is now. Raises RunFailure."""
+    return _ask(repo, revision, checked_address(endpoint), token)[0]
+
+
+def _has_split(record: HubOrigin, repository: Path, source: RebuiltDataset) -> bool:
+    """Whether card and split are here as recorded, by their sizes."""
+    folder = snapshot_folder(repository, record.revision)
+    for item in record.files:
+        path = folder / item.path
+        if not path.is_file() or path.stat().st_size != item.size_bytes:
+            return False
+    paths = [item.path for item in record.files]
+    try:
+        split_files(folder / CARD, paths, source.config, source.split)
+    except RunFailure:  # of another split of the same commit
+        return False
+    return True
+
+
+def _list_files(source: RebuiltDataset, endpoint: str, token: str | None) -> dict[str, HubFile]:
+    """The files of the repository at the commit, by their path in it."""
+    commit, files = _ask(source.repo, source.revision, endpoint, token)
+    if commit != source.revision:
+        raise not_as_expected(endpoint, f"asked for {source.revision}, it answered for {commit}")
+    if CARD not in files:
+        raise RunFailure(
+            FailureCode.DATASET_INVALID, f"{source.repo} at {commit} on {endpoint} has no {CARD}"
+        )
+    return files
+
+
+def _ask(
+    repo: str, revision: str, endpoint: str, token: str | None
+) -> tuple[str, dict[str, HubFile]]:
+    # It would ask huggingface.co what to call itself, whatever the endpoint.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    api = HfApi(endpoint=endpoint, token=token or False, library_name="loadfleet-agent")
+    where = f"{endpoint}: dataset {repo} at {revision}"
+    with http_errors(where, token):
+        info = api.dataset_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+        commit = str(info.sha)
+        files = {
+            item.rfilename: HubFile(
+                path=item.rfilename.replace("/", "--"),  # it is for the top of a repository
+                size_bytes=item.lfs.size if item.lfs else item.size,
+                blob=item.lfs.sha256 if item.lfs else item.blob_id,
+            )
+            for item in info.siblings or ()
+            if _is_safe(item.rfilename)
+        }
+    if not is_commit(commit):
+        raise not_as_expected(where, "it names no commit")
+    return commit, files
+
+
+def _is_safe(path: str) -> bool:
+    """No path out of the folder, and nothing hidden."""
+    return all(re.fullmatch(r"[\w-][\w.+-]*", part) for part in path.split("/"))
+
+
+def _bring(
+    source: RebuiltDataset,
+    files: Mapping[str, HubFile],
+    wanted: Sequence[str],
+    repository: Path,
+    endpoint: str,
+    token: str | None,
+    tell: Tell,
+) -> list[HubDatasetFile]:
+    """These files as blobs, verified, with a link to each in the snapshot."""
+    headers = build_hf_headers(
+        token=token or False, library_name="loadfleet-agent", library_version=__version__
+    )
+    headers["Accept-Encoding"] = "identity"
+    paths = {files[path].path: path for path in wanted}
+
+    def read(file: HubFile, partial: Partial) -> None:
+        path = paths[file.path]
+        url = hf_hub_url(
+            source.repo, path, repo_type="dataset", revision=source.revision, endpoint=endpoint
+        )
+        with http_errors(f"{endpoint}: {source.repo}/{path}", token):
+            read_into(url, partial, file.size_bytes, headers)
+
+    try:
+        verified = bring(repository, [files[path] for path in wanted], read, tell)
+    except RunFailure as error:
+        if error.code is FailureCode.MODEL_CORRUPT:
+            raise RunFailure(FailureCode.DATASET_INVALID, error.message) from None
+        raise
+    snapshot = snapshot_folder(repository, source.revision)
+    for item in verified:
+        _link(repository, snapshot / paths[item.path], item)
+    return [
+        HubDatasetFile(path=paths[item.path], size_bytes=item.size_bytes, sha256=item.sha256)
+        for item in verified
+    ]
+
+
+def _link(repository: Path, path: Path, file: VerifiedFile) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(repository / "blobs" / file.blob, path.parent))
+    temporary.replace(path)
+
+
+def _answer(
+    how: Literal["downloaded", "present"], repository: Path, record: HubOrigin
+) -> FetchedDataset:
+    return FetchedDataset(
+        how=how,
+        source="hub",
+        path=str(snapshot_folder(repository, record.revision)),
+        origin=f"{record.endpoint}/datasets/{record.repo} at {record.revision}",
+        files=len(record.files),
+        bytes=sum(item.size_bytes for item in record.files),
+        sha256=digest({item.path: [item.size_bytes, item.sha256] for item in record.files}),
+    )
