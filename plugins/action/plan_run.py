@@ -8,13 +8,18 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
 
 
 class ActionModule(ActionBase):
     """Runs on the controller, once for all hosts of the play.
 
+    Shows what the plans mean in time and disk, also in check mode: hours are easily burnt.
     Returns run_id, folder, reports, continued, and hosts: name to its fleet settings, every
-    default filled in, with the build and the runtime of its plan.
+    default filled in, with the build and the runtime of its plan, and dataset_files: what is
+    copied to it (src on the controller, dest on the host).
     """
 
     TRANSFERS_FILES = False
@@ -29,6 +34,7 @@ class ActionModule(ActionBase):
         project = Path(self._task.args["project"]).resolve()
         try:
             from loadfleet_agent.contract.base import utc_now
+            from loadfleet_aggregator.fleet.estimate import describe_plans
             from loadfleet_aggregator.fleet.record import (
                 choose_run_id,
                 only_one_controller,
@@ -59,6 +65,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+        for line in describe_plans(planned):
+            display.display(line)
         reports = project / planned[0].fleet.reports_dir
         result.update(
             changed=not continued,
@@ -68,7 +76,13 @@ class ActionModule(ActionBase):
             reports=str(reports),
             hosts={
                 item.name: item.fleet.model_dump()
-                | {"build": item.plan.build.value, "runtime": item.plan.runtime.value}
+                | {
+                    "build": item.plan.build.value,
+                    "runtime": item.plan.runtime.value,
+                    "dataset_files": [
+                        {"src": source, "dest": path} for path, source in item.brought.items()
+                    ],
+                }
                 for item in planned
             },
             msg=f"{'going on with' if continued else 'new'} run {run_id}: {len(planned)} hosts",

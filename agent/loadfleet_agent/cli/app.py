@@ -1,0 +1,46 @@
+"""The command itself: its parts in the order of its help, and its version."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .download import app as download
+from .download_dataset import app as download_dataset
+from .existing_run import app as existing_run
+from .host import app as host
+from .run import app as run
+
+app = typer.Typer(
+    name="loadfleet-agent",
+    help="Runs the Llama-3.1-8B benchmark with vLLM under MLPerf LoadGen on this host.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for part in (host, download, download_dataset, run, existing_run):
+    app.add_typer(part)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"loadfleet-agent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    os.umask(0o022)  # a watcher reads status.json without becoming root
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

@@ -1,0 +1,90 @@
+"""Bring MLPerf's samples to this host: download-dataset."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..contract.benchmark import Suite
+from ..contract.dataset import CNN_DAILYMAIL_COMMIT, RebuiltDataset
+from .exit import guarded, refuse
+from .options import DEFAULT_HOME, Home, Json
+
+app = typer.Typer()
+
+
+class Origin(StrEnum):
+    """Who is asked."""
+
+    MLCOMMONS = "mlcommons"
+    HUB = "hub"
+
+
+@app.command(
+    epilog="Example: loadfleet-agent download-dataset && "
+    "loadfleet-agent download-dataset --source hub --endpoint https://mirror.example"
+)
+def download_dataset(
+    source: Annotated[
+        Origin,
+        typer.Option(
+            help="mlcommons: MLPerf's own file, for dataset source mlcommons. "
+            "hub: CNN/DailyMail as it is published, for dataset source rebuilt."
+        ),
+    ] = Origin.MLCOMMONS,
+    suite: Annotated[Suite, typer.Option(help="Whose file; mlcommons only.")] = Suite.DATACENTER,
+    revision: Annotated[
+        str, typer.Option(help="Commit of the dataset, all 40 digits; hub only.")
+    ] = CNN_DAILYMAIL_COMMIT,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to. Default: datasets, or of the hub cache/hub, of --home."),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="A mirror of MLCommons' storage, or of the hub.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File that holds a token for the hub, if it asks for one.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json_: Json = False,
+) -> None:
+    """Put MLPerf's samples on this host, verified by hash, for runs without a network.
+
+    Broken off, it goes on where it was. What is here is not asked for again.
+    """
+    if source is Origin.MLCOMMONS and (revision != CNN_DAILYMAIL_COMMIT or token_file):
+        refuse("--revision and --token-file belong to --source hub")
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def work() -> None:
+        from ..dataset.fetch.hub import dataset_commit, fetch_hub
+        from ..dataset.fetch.mlcommons import MLCOMMONS, fetch_mlcommons
+        from ..model.download import HUB, read_token
+        from ..model.hub_cache import is_commit
+
+        if source is Origin.MLCOMMONS:
+            target = (folder or home / "datasets").expanduser().absolute()
+            found = fetch_mlcommons(suite, target, base_url=endpoint or MLCOMMONS, tell=tell)
+        else:
+            token = read_token(token_file)
+            address = endpoint or HUB
+            if not is_commit(revision):
+                repo = RebuiltDataset().repo
+                commit = dataset_commit(repo, revision, endpoint=address, token=token)
+                refuse(f"--revision {revision}: give the commit, which is now {commit}")
+            target = (folder or home / "cache" / "hub").expanduser().absolute()
+            wanted = RebuiltDataset(revision=revision)
+            found = fetch_hub(wanted, target, endpoint=address, token=token, tell=tell)
+        if json_:
+            print(found.model_dump_json(indent=2))
+        else:
+            print(f"{found.how}: {found.path}: {found.bytes / 1e6:,.1f} MB, verified")
+
+    guarded(work, "download-dataset", json_)

@@ -1,0 +1,15 @@
+"""prepare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..helpers import QUICK, Agent
+
+
+def test_a_missing_model_is_told_on_one_line(agent: Agent, tmp_path: Path) -> None:
+    settings = QUICK | {"model": {"source": "path", "path": str(tmp_path / "none")}}
+    done = agent("prepare", *agent.settings("x", settings)[:2])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "[model-missing]" in done.stderr
