@@ -1,0 +1,1 @@
+"""An MLPerf Inference submission package from a run's collected folders."""
