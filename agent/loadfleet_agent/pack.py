@@ -5,21 +5,23 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+from .contract.benchmark import Mode
 from .contract.run_folder import ACCURACY_LOG
 
 
 def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
     """Writes ``folder`` as a gzipped tar to ``target``, whole or not at all; returns its bytes.
 
-    LoadGen's accuracy logs (15 MB each at full length) stay on the host unless asked for: their
-    hashes and the scores travel in the results.
+    The accuracy logs of accuracy runs (15 MB each at full length) stay on the host unless asked
+    for: their hashes and the scores travel in the results. Other runs log a few answers.
     """
     temporary = target.with_name(f".{target.name}.tmp")
     with tarfile.open(temporary, "w:gz", compresslevel=6) as archive:
         for path in sorted(folder.rglob("*")):
             if not path.is_file() or path.is_symlink() or path.name.endswith(".tmp"):
                 continue
-            if path.name == ACCURACY_LOG and not accuracy_logs:
+            of_accuracy = path.parent.name.endswith(f"-{Mode.ACCURACY}")
+            if path.name == ACCURACY_LOG and of_accuracy and not accuracy_logs:
                 continue
             archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
     temporary.replace(target)

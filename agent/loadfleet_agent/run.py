@@ -17,13 +17,16 @@ from types import FrameType
 
 from pydantic import ValidationError
 
+from .accuracy.accuracy_log import read_accuracy_log
 from .accuracy.judge import judge_accuracy
 from .accuracy.punkt import install_punkt
 from .contract.base import utc_now
 from .contract.benchmark import Mode, Scenario
 from .contract.files import write_atomic, write_model
+from .contract.gate import GateFinding, check_configurations
 from .contract.host import HostFacts
-from .contract.plan import RunPlan, phase_name
+from .contract.labels import result_labels
+from .contract.plan import RunPlan, phase_name, rate_name
 from .contract.result import (
     Accuracy,
     EngineFacts,
@@ -32,6 +35,7 @@ from .contract.result import (
     Manifest,
     ModelFacts,
     PhaseResult,
+    RateResult,
 )
 from .contract.run_folder import (
     ACCURACY_LOG,
@@ -42,6 +46,7 @@ from .contract.run_folder import (
     NOT_IN_MANIFEST,
     PHASE_RESULT,
     PHASES,
+    RATE_RESULT,
     RESULT,
     TELEMETRY,
     file_sha256,
@@ -66,7 +71,7 @@ def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]
     """Model, samples and NLTK data, ready on this host. Raises RunFailure."""
     folder, name = resolve_model(plan.model, home)
     facts = model_facts(folder, name)
-    library = build_library(plan, facts, home / "cache" / "datasets")
+    library = build_library(plan, facts, home)
     return facts, library, install_punkt(home / "cache")
 
 
@@ -85,7 +90,7 @@ class Run:
         self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
         self._phase_names = (
             *FIRST_PHASES,
-            *(phase_name(*phase) for phase in plan.phases),
+            *_steps(plan),
             *LAST_PHASES,
         )
         for name in (RESULT, MANIFEST):  # of an attempt that failed
@@ -100,6 +105,7 @@ class Run:
         self._nltk_data = Path()
         self._engine_facts: EngineFacts | None = None
         self._phases: dict[str, PhaseResult] = {}
+        self._rates: dict[Scenario, RateResult] = {}
         self._accuracy: list[Accuracy] = []
         self._warnings: list[str] = []
 
@@ -135,6 +141,8 @@ class Run:
         write_model(self._folder / HOST_FACTS, self._facts)
         self._enter("prepare", limits.prepare_s)
         self._model, self._library, self._nltk_data = prepare(self._plan, self._home)
+        for skipped in self._library.facts.skipped:
+            self._warn("dataset-skipped", f"dataset {skipped.source} skipped: {skipped.reason}")
         self._restore_phases()
         missing = [phase for phase in self._plan.phases if phase_name(*phase) not in self._phases]
         if missing:
@@ -157,14 +165,50 @@ class Run:
             engine.send("warm-up")
             engine.receive()
             for scenario, mode in missing:
+                if scenario in self._plan.searched and scenario not in self._rates:
+                    self._find_rate(engine, scenario)
                 self._enter(phase_name(scenario, mode), limits.generate_s, unit="samples")
-                engine.send("phase", scenario=scenario, mode=mode)
+                rate = self._target_qps(scenario)
+                engine.send("phase", scenario=scenario, mode=mode, target_qps=rate)
                 self._follow(engine)
                 self._adopt_phase(phase_name(scenario, mode))
             in_order = True
         finally:
             with self._uninterrupted():
                 engine.close(abort=not in_order)
+
+    def _find_rate(self, engine: EngineProcess, scenario: Scenario) -> None:
+        name = rate_name(scenario)
+        self._enter(name, self._plan.inactivity.generate_s, unit="samples")
+        engine.send(
+            "rate", scenario=scenario, offline_samples_per_second=self._offline_rate(scenario)
+        )
+        self._follow(engine)
+        path = self._folder / PHASES / name / RATE_RESULT
+        self._adopt_rate(RateResult.model_validate_json(path.read_bytes()))
+
+    def _adopt_rate(self, found: RateResult) -> None:
+        self._rates[found.scenario] = found
+        self._state.event(
+            Level.INFO,
+            "rate-found",
+            f"{found.scenario}: {found.target_qps:g} samples/s, after {len(found.probes)} short "
+            f"runs; {found.highest_held_qps:.3g} held",
+        )
+
+    def _offline_rate(self, scenario: Scenario) -> float | None:
+        """Samples per second that this engine did Offline, the best that is known."""
+        performance = phase_name(Scenario.OFFLINE, Mode.PERFORMANCE)
+        if scenario is Scenario.OFFLINE:
+            return None
+        if performance in self._phases:
+            return self._phases[performance].loadgen.samples_per_second
+        return next((rate.offline_samples_per_second for rate in self._rates.values()), None)
+
+    def _target_qps(self, scenario: Scenario) -> float | None:
+        given = self._plan.scenario(scenario).target_qps
+        found = self._rates.get(scenario)
+        return given if found is None else found.target_qps
 
     def _follow(self, engine: EngineProcess) -> None:
         """Passes progress on until the phase is done."""
@@ -183,7 +227,11 @@ class Run:
             self._warn(f"gate-{finding.rule}", f"{name} is not valid: {finding}")
 
     def _restore_phases(self) -> None:
-        """Keeps the phases of an earlier attempt that are finished, whole and valid."""
+        """Keeps what an earlier attempt has found, and its phases that are whole and valid."""
+        for scenario in self._plan.searched:
+            folder = self._folder / PHASES / rate_name(scenario)
+            if (found := _read_rate(folder, self._plan.plan_hash)) is not None:
+                self._adopt_rate(found)
         for phase in self._plan.phases:
             folder = self._folder / PHASES / phase_name(*phase)
             if (result := _read_phase(folder, self._plan.plan_hash)) is not None:
@@ -198,7 +246,7 @@ class Run:
 
     def _score(self) -> None:
         # rouge-score and nltk are heavy and needed here alone.
-        from .accuracy.rouge import accuracy_text, read_accuracy_log, score_answers
+        from .accuracy.rouge import accuracy_text, score_answers
 
         assert self._model is not None
         assert self._library is not None
@@ -215,7 +263,8 @@ class Run:
                 self._state.progress,
             )
             write_atomic(folder / ACCURACY_TEXT, accuracy_text(score))
-            judged = judge_accuracy(self._plan, scenario, score)
+            labels = result_labels(self._plan, self._library.facts)
+            judged = judge_accuracy(self._plan.suite, scenario, score, labels)
             self._accuracy.append(judged)
             if judged.passed is False:
                 self._warn("accuracy", f"{scenario.value} accuracy: {judged.reason}")
@@ -231,20 +280,23 @@ class Run:
         changed = () if self._facts is None else changed_facts(self._facts, host_facts())
         for change in changed:
             self._warn("host-changed", f"the host changed during the run: {change}")
+        between = self._between_phases()
         result = HostResult(
             run_id=self._plan.run_id,
             host=self._plan.host,
             plan_hash=self._plan.plan_hash,
             outcome="complete" if failure is None else "stopped" if stopped else "failed",
             failure=failure,
-            labels=self._plan.labels,
+            labels=result_labels(self._plan, self._library.facts if self._library else None),
             started_utc=self._started,
             ended_utc=utc_now(),
             attempts=self._attempt,
             model=self._model,
             dataset=self._library.facts if self._library else None,
             engine=self._engine_facts,
+            rates=tuple(self._rates[s] for s in self._plan.searched if s in self._rates),
             phases=tuple(self._phases[n] for n in self._phase_names if n in self._phases),
+            gate=between,
             accuracy=tuple(self._accuracy),
             changed_facts=changed,
             warnings=tuple(self._warnings),
@@ -257,6 +309,13 @@ class Run:
             states[result.outcome], failure=failure, message=message, shutdown=self._shutdown
         )
         return result
+
+    def _between_phases(self) -> tuple[GateFinding, ...]:
+        ran = {name: phase.configuration_sha256 for name, phase in self._phases.items()}
+        findings = check_configurations(ran)
+        for finding in findings:
+            self._warn(f"gate-{finding.rule}", f"the phases differ: {finding}")
+        return findings
 
     # Status.
 
@@ -339,6 +398,23 @@ def make_manifest(folder: Path, run_id: str) -> Manifest:
         if path.is_file() and name not in NOT_IN_MANIFEST and not path.name.endswith(".tmp"):
             files[name] = FileEntry(size_bytes=path.stat().st_size, sha256=file_sha256(path))
     return Manifest(run_id=run_id, files=files)
+
+
+def _steps(plan: RunPlan) -> Iterator[str]:
+    """Names of the plan's LoadGen runs, each scenario's search for its rate before them."""
+    for item in plan.scenarios:
+        if item.scenario in plan.searched:
+            yield rate_name(item.scenario)
+        for mode in item.modes:
+            yield phase_name(item.scenario, mode)
+
+
+def _read_rate(folder: Path, plan_hash: str) -> RateResult | None:
+    try:
+        found = RateResult.model_validate_json((folder / RATE_RESULT).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found if found.plan_hash == plan_hash else None
 
 
 def _read_phase(folder: Path, plan_hash: str) -> PhaseResult | None:

@@ -8,6 +8,7 @@ result. Started by ``run``; talks over a Channel; ends when the other side does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import os
 import queue
@@ -16,21 +17,22 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .channel import Channel, Message
 from .contract.benchmark import Mode, Scenario
-from .contract.plan import RunPlan, phase_name
-from .contract.result import ModelFacts
+from .contract.plan import RunPlan, phase_name, rate_name
+from .contract.result import EngineFacts, ModelFacts
 from .contract.run_folder import PHASES
 from .contract.status import FailureCode
 from .dataset.library import SampleLibrary, build_library
 from .engine import Engine, EngineDied, EngineStartError, make_engine
 from .failure import RunFailure
-from .loadgen.run import prepare_phase, run_phase
-from .loadgen.settings import expected_samples
+from .loadgen.phase import configuration_sha256, prepare_phase, run_phase
+from .loadgen.rate_search import find_rate
+from .loadgen.run import Drive
 from .loadgen.sut import SystemUnderTest
 
 Result = TypeVar("Result")
@@ -41,7 +43,7 @@ WARM_UP_SAMPLES = 16
 
 
 class Worker:
-    """Carries out the commands load, warm-up, phase and quit, one after the other."""
+    """Carries out the commands load, warm-up, rate, phase and quit, one after the other."""
 
     def __init__(self, channel: Channel, plan: RunPlan, run_folder: Path, home: Path) -> None:
         self._channel = channel
@@ -51,6 +53,8 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._engine: Engine | None = None
         self._library: SampleLibrary | None = None
+        self._model: ModelFacts | None = None
+        self._configuration = ""
         self._commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._sut: SystemUnderTest | None = None
         self._total = 0
@@ -81,13 +85,17 @@ class Worker:
                 self._warm_up()
                 self._channel.send("warmed-up")
             case "phase":
-                self._run_phase(Scenario(command["scenario"]), Mode(command["mode"]))
+                scenario, mode = Scenario(command["scenario"]), Mode(command["mode"])
+                self._run_phase(scenario, mode, command["target_qps"])
+            case "rate":
+                scenario = Scenario(command["scenario"])
+                self._find_rate(scenario, command["offline_samples_per_second"])
 
     def _load(self, model: ModelFacts) -> None:
-        self._library = build_library(self._plan, model, self._home / "cache" / "datasets")
+        self._library = build_library(self._plan, model, self._home)
         try:
             self._engine = make_engine(self._plan, model)
-            facts = self._on_loop(self._engine.start())
+            facts: EngineFacts = self._on_loop(self._engine.start())
         except ImportError as error:
             raise RunFailure(
                 FailureCode.PACKAGE_MISSING,
@@ -95,6 +103,8 @@ class Worker:
             ) from error
         except EngineStartError as error:
             raise RunFailure(error.code, str(error)) from error
+        self._model = model
+        self._configuration = configuration_sha256(self._plan, facts, model, self._library)
         self._channel.send("loaded", engine=facts.model_dump(mode="json"))
 
     def _on_loop(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -121,22 +131,35 @@ class Worker:
         except EngineDied as error:
             raise RunFailure(FailureCode.ENGINE_DIED, str(error)) from error
 
-    def _run_phase(self, scenario: Scenario, mode: Mode) -> None:
-        engine, library = self._ready()
+    def _run_phase(self, scenario: Scenario, mode: Mode, target_qps: float | None) -> None:
+        assert self._model is not None
         folder = self._run_folder / PHASES / phase_name(scenario, mode)
-        phase = prepare_phase(self._plan, scenario, mode, folder)
-        self._total = expected_samples(phase.fields, scenario, mode, len(library.prompts))
+        phase = prepare_phase(self._plan, scenario, mode, folder, target_qps)
+        stop_ids = self._model.stop_token_ids
+        with self._driving(folder) as (library, drive):
+            run_phase(self._plan, phase, target_qps, library, stop_ids, self._configuration, drive)
+        self._channel.send("phase-done")
+
+    def _find_rate(self, scenario: Scenario, offline_samples_per_second: float | None) -> None:
+        folder = self._run_folder / PHASES / rate_name(scenario)
+        with self._driving(folder) as (_, drive):
+            find_rate(self._plan, scenario, folder, offline_samples_per_second, drive)
+        self._channel.send("phase-done")
+
+    @contextlib.contextmanager
+    def _driving(self, folder: Path) -> Iterator[tuple[SampleLibrary, Drive]]:
+        engine, library = self._ready()
         # LoadGen looks for an audit.config in the working directory.
+        folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
         try:
-            result = run_phase(self._plan, phase, library, engine, self._loop, self._watch_progress)
+            yield library, Drive(engine, self._loop, library.prompts, self._watch_progress)
         finally:
             self._sut = None
             os.chdir("/")
-        self._channel.send("phase-done", name=result.name)
 
-    def _watch_progress(self, sut: SystemUnderTest) -> None:
-        self._sut = sut
+    def _watch_progress(self, sut: SystemUnderTest, total: int) -> None:
+        self._sut, self._total = sut, total
 
     def _ready(self) -> tuple[Engine, SampleLibrary]:
         if self._engine is None or self._library is None:

@@ -226,6 +226,7 @@ def _check_phase(
     gate = check_run(
         logged,
         Expectation(
+            suite=plan.suite,
             scenario=phase.scenario,
             mode=phase.mode,
             official_length=plan.length.kind == "official",
@@ -235,6 +236,7 @@ def _check_phase(
             fewest_output_tokens=round(tokens.minimum),
             most_output_tokens=round(tokens.maximum),
             max_tokens=plan.generation.max_tokens,
+            test06_passed=phase.test06.passed if phase.test06 else None,
         ),
     )
     return gate, problems

@@ -14,6 +14,7 @@ from loadfleet_agent.contract.profile import (
     known_profiles,
     load_profile,
 )
+from loadfleet_agent.contract.rate_search import RateSearch
 from loadfleet_agent.contract.settings import HostSettings
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -45,6 +46,8 @@ def settings_text() -> str:
         _table(Generation),
         "## Keys of a short `loadfleet_length`\n",
         _table(ShortLength),
+        "## Keys of `loadfleet_rate_search`\n",
+        _table(RateSearch),
         "## Keys of `loadfleet_inactivity`\n",
         _table(InactivityLimits),
         "## Model and dataset\n",
@@ -52,8 +55,11 @@ def settings_text() -> str:
         "loadfleet_model: {source: hub, repo: meta-llama/Llama-3.1-8B-Instruct, revision: main}\n"
         "loadfleet_model: {source: path, path: /data/models/Llama-3.1-8B-Instruct}\n"
         "loadfleet_model: {source: tiny, seed: 0}\n\n"
+        "loadfleet_dataset: {source: mlcommons}\n"
         "loadfleet_dataset: {source: file, path: /data/cnn_eval.json}\n"
+        "loadfleet_dataset: {source: rebuilt}\n"
         "loadfleet_dataset: {source: synthetic, seed: 0}\n"
+        "loadfleet_dataset: [{source: mlcommons}, {source: rebuilt}]  # the first that is there\n"
         "```\n",
         "## Profiles\n",
         "\n".join(f"- `{name}`: {load_profile(name).description}" for name in known_profiles())

@@ -98,6 +98,7 @@ def _judge_result(bundle: Bundle) -> Verdict:
             hint=result.failure.hint,
         )
     broken = [f"{name}: {finding}" for name, found in bundle.gate.items() for finding in found]
+    broken += [str(finding) for finding in result.gate]
     broken += [
         f"{item.scenario.value} accuracy: {item.reason}"
         for item in result.accuracy

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from ..contract.benchmark import ACCURACY_TARGET, Scenario
-from ..contract.plan import RunPlan
+from collections.abc import Sequence
+
+from ..contract.benchmark import ACCURACY_TARGETS, Scenario, Suite
 from ..contract.result import Accuracy, RougeScore
 
 
-def judge_accuracy(plan: RunPlan, scenario: Scenario, score: RougeScore) -> Accuracy:
-    """Pass at 99 % of each ROUGE reference and 90 % to 110 % of its length, all samples."""
-    if plan.labels:
+def judge_accuracy(
+    suite: Suite, scenario: Scenario, score: RougeScore, labels: Sequence[str]
+) -> Accuracy:
+    """Pass at 99 % of each ROUGE reference and 90 % to 110 % of its length, all samples.
+
+    Not applicable to a result with ``labels``.
+    """
+    if labels:
         return Accuracy(
             scenario=scenario,
             score=score,
             applicable=False,
-            reason="not applicable: " + ", ".join(plan.labels),
+            reason="not applicable: " + ", ".join(labels),
             passed=None,
         )
+    target = ACCURACY_TARGETS[suite]
     missed = [
         f"{name} {getattr(score, name):.4f} below {least:.4f}"
-        for name, least in ACCURACY_TARGET.rouge_minimum.items()
+        for name, least in target.rouge_minimum.items()
         if getattr(score, name) < least
     ]
-    low, high = ACCURACY_TARGET.gen_len_range
+    low, high = target.gen_len_range
     if not low <= score.gen_len <= high:
         missed.append(f"gen_len {score.gen_len} outside {low:.1f} to {high:.1f} characters")
-    if score.gen_num != ACCURACY_TARGET.samples:
-        missed.append(f"{score.gen_num} samples, not {ACCURACY_TARGET.samples}")
+    if score.gen_num != target.samples:
+        missed.append(f"{score.gen_num} samples, not {target.samples}")
     return Accuracy(
         scenario=scenario,
         score=score,

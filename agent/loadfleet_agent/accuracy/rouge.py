@@ -9,7 +9,6 @@ processed predictions, not of tokens.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -25,42 +24,30 @@ import numpy as np
 from rouge_score import rouge_scorer
 
 from ..contract.result import RougeScore
-from ..contract.status import FailureCode
-from ..failure import RunFailure
 from ..model.tokenizer import ModelTokenizer
+from .accuracy_log import LoggedAnswer
 
 METRICS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 CHUNK = 64
 PARENT_POLL_S = 1.0
 
 
-def read_accuracy_log(path: Path) -> dict[int, list[int]]:
-    """Sample index to token ids of LoadGen's mlperf_log_accuracy.json; the first entry counts.
-
-    Raises RunFailure (loadgen) if it is not a whole accuracy log.
-    """
-    answers: dict[int, list[int]] = {}
-    try:
-        for entry in json.loads(path.read_text(encoding="utf-8")):
-            data = np.frombuffer(bytes.fromhex(entry["data"]), dtype="<i4")
-            answers.setdefault(int(entry["qsl_idx"]), data.tolist())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFailure(FailureCode.LOADGEN, f"{path}: not an accuracy log: {error!r}") from error
-    if not answers:
-        raise RunFailure(FailureCode.LOADGEN, f"{path}: no answer in it")
-    return answers
-
-
 def score_answers(
-    answers: dict[int, list[int]],
+    answers: Sequence[LoggedAnswer],
     references: Sequence[str],
     tokenizer: ModelTokenizer,
     nltk_data: Path,
     progress: Callable[[int, int], None],
 ) -> RougeScore:
-    """The score of all answers, on all cores. ``progress`` is called with done and total."""
-    indices = list(answers)
-    predictions = tokenizer.decode([answers[index] for index in indices])
+    """The score of all answers, on all cores. ``progress`` is called with done and total.
+
+    Of a sample's entries the first counts.
+    """
+    first: dict[int, list[int]] = {}
+    for answer in answers:
+        first.setdefault(answer.sample_index, answer.tokens)
+    indices = list(first)
+    predictions = tokenizer.decode(list(first.values()))
     pairs = [(text, references[index]) for index, text in zip(indices, predictions, strict=True)]
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     sums = np.zeros(len(METRICS))

@@ -10,12 +10,10 @@ from enum import StrEnum
 
 from .base import Frozen
 
-LOADGEN_MODEL = "llama3_1-8b"
-"""LoadGen's own name, with an underscore: with any other it applies no benchmark settings
-and says nothing."""
-
 DATASET_SAMPLES = 13_368
 """CNN/DailyMail 3.0.0, validation split."""
+EDGE_SAMPLES = 5_000
+"""Of these, in MLPerf's own selection."""
 
 MAX_OUTPUT_TOKENS = 128
 MIN_OUTPUT_TOKENS = 1
@@ -34,24 +32,81 @@ PROMPT_TEMPLATE = (
 """The reference's instruction (``download_cnndm.py``); BOS is put before it, no chat template."""
 
 
+class Suite(StrEnum):
+    """MLPerf's two suites; each is a benchmark of its own with its samples and targets."""
+
+    DATACENTER = "datacenter"
+    EDGE = "edge"
+
+
 class Scenario(StrEnum):
     OFFLINE = "Offline"
     SERVER = "Server"
+    INTERACTIVE = "Interactive"
+    """LoadGen's Server scenario under limits of its own."""
+    SINGLE_STREAM = "SingleStream"
+
+    @property
+    def streams(self) -> bool:
+        """Whether LoadGen is told of each first token."""
+        return self is not Scenario.OFFLINE
+
+    @property
+    def paced(self) -> bool:
+        """Whether LoadGen sends queries at a rate, which latency limits bound."""
+        return self in LATENCY_LIMITS
+
+    @property
+    def loadgen(self) -> str:
+        """LoadGen's own name of it: it knows no Interactive, and takes the word in silence."""
+        return "Server" if self is Scenario.INTERACTIVE else self.value
 
 
 class Mode(StrEnum):
     PERFORMANCE = "performance"
     ACCURACY = "accuracy"
+    TEST06 = "test06"
+    """MLPerf's compliance test of tokens: a short performance run with a full log of some."""
 
 
 class LatencyLimits(Frozen):
-    """Server limits at the 99th percentile, in nanoseconds."""
+    """Limits at the 99th percentile, in nanoseconds."""
 
     ttft_ns: int
     tpot_ns: int
 
 
-SERVER_LIMITS = LatencyLimits(ttft_ns=2_000_000_000, tpot_ns=100_000_000)
+LATENCY_LIMITS = {
+    Scenario.SERVER: LatencyLimits(ttft_ns=2_000_000_000, tpot_ns=100_000_000),
+    Scenario.INTERACTIVE: LatencyLimits(ttft_ns=500_000_000, tpot_ns=30_000_000),
+}
+
+SCENARIOS = {
+    Suite.DATACENTER: (Scenario.OFFLINE, Scenario.SERVER, Scenario.INTERACTIVE),
+    Suite.EDGE: (Scenario.SINGLE_STREAM, Scenario.OFFLINE),
+}
+"""What each suite has. Closed datacenter asks for Offline with Server or Interactive, edge for
+both (``inference_policies`` at ac93e89c)."""
+
+
+def loadgen_model(suite: Suite, scenario: Scenario) -> str:
+    """LoadGen's name of the benchmark, with an underscore: with any other it applies no
+    settings of the benchmark and says nothing."""
+    if suite is Suite.EDGE:
+        return "llama3_1-8b-edge"
+    return "llama3_1-8b-interactive" if scenario is Scenario.INTERACTIVE else "llama3_1-8b"
+
+
+class AuditSettings(Frozen):
+    """TEST06's audit.config (``compliance/TEST06`` of mlcommons/inference)."""
+
+    accuracy_log_rng_seed: int = 720381539243781796
+    accuracy_log_sampling_target: int = 100
+    min_query_count: int = 100
+    min_duration_ms: int = 0
+
+
+TEST06 = AuditSettings()
 
 
 class Seeds(Frozen):
@@ -87,7 +142,7 @@ SEEDS_BY_ROUND = {
 
 
 class AccuracyTarget(Frozen):
-    """ROUGE references (times 100) and length of the datacenter benchmark.
+    """ROUGE references (times 100) and length of a benchmark.
 
     A result passes at 99 % of each ROUGE reference and within 90 % to 110 % of
     ``gen_len``, which counts characters, not tokens (``evaluation.py`` sums
@@ -114,14 +169,29 @@ class AccuracyTarget(Frozen):
         return round(0.9 * self.gen_len, 1), round(1.1 * self.gen_len, 1)
 
 
-ACCURACY_TARGET = AccuracyTarget(
-    rouge1=38.7792,
-    rouge2=15.9075,
-    rougeL=24.4957,
-    rougeLsum=35.793,
-    gen_len=8_167_644,
-    samples=DATASET_SAMPLES,
-)
+ACCURACY_TARGETS = {
+    Suite.DATACENTER: AccuracyTarget(
+        rouge1=38.7792,
+        rouge2=15.9075,
+        rougeL=24.4957,
+        rougeLsum=35.793,
+        gen_len=8_167_644,
+        samples=DATASET_SAMPLES,
+    ),
+    Suite.EDGE: AccuracyTarget(
+        rouge1=39.06,
+        rouge2=16.1147,
+        rougeL=24.6375,
+        rougeLsum=36.124,
+        gen_len=3_051_113,
+        samples=EDGE_SAMPLES,
+    ),
+}
+
+
+def dataset_samples(suite: Suite) -> int:
+    """How many samples a run of official length uses."""
+    return ACCURACY_TARGETS[suite].samples
 
 
 def round_of_seeds(seeds: Seeds) -> str | None:

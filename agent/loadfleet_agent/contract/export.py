@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from .base import Frozen
+from .estimate import RunEstimate
 from .host import HostFacts
 from .plan import RunPlan
 from .profile import Profile
-from .result import HostResult, Manifest, PhaseResult
+from .result import HostResult, Manifest, PhaseResult, RateResult
 from .settings import HostSettings
 from .status import Event, Status
 
@@ -20,10 +21,12 @@ EXPORTED: tuple[type[Frozen], ...] = (
     Event,
     HostFacts,
     PhaseResult,
+    RateResult,
     HostResult,
     Manifest,
     HostSettings,
     Profile,
+    RunEstimate,
 )
 
 

@@ -7,16 +7,19 @@ agent applies it on the host, the aggregator again to the collected logs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
 from .base import Frozen
 from .benchmark import (
-    DATASET_SAMPLES,
+    LATENCY_LIMITS,
     OFFICIAL_MIN_DURATION_MS,
-    SERVER_LIMITS,
+    TEST06,
     Mode,
     Scenario,
+    Suite,
+    dataset_samples,
     round_of_seeds,
 )
 from .loadgen_log import LoadgenResult
@@ -37,6 +40,8 @@ class GateRule(StrEnum):
     TTFT = "ttft"
     TPOT = "tpot"
     LATENCY_LIMITS = "latency-limits"
+    TEST06 = "test06"
+    SAME_CONFIGURATION = "same-configuration"
 
 
 class GateFinding(Frozen):
@@ -53,6 +58,7 @@ class GateFinding(Frozen):
 class Expectation(Frozen):
     """What the plan and our own records say about a run, to hold LoadGen's logs against."""
 
+    suite: Suite
     scenario: Scenario
     mode: Mode
     official_length: bool
@@ -65,6 +71,8 @@ class Expectation(Frozen):
     fewest_output_tokens: int
     most_output_tokens: int
     max_tokens: int
+    test06_passed: bool | None
+    """What our check of the logged tokens said; None in another mode."""
 
 
 class _Require(Protocol):
@@ -75,7 +83,7 @@ def check_run(result: LoadgenResult, expected: Expectation) -> tuple[GateFinding
     """The rules that this run broke, in a fixed order; empty if it is valid.
 
     ``result_validity`` and the minimum duration bind performance runs only: LoadGen gives an
-    accuracy run no verdict.
+    accuracy run no verdict, and a TEST06 run of 100 queries is INVALID by its nature.
     """
     findings: list[GateFinding] = []
 
@@ -84,13 +92,13 @@ def check_run(result: LoadgenResult, expected: Expectation) -> tuple[GateFinding
             findings.append(GateFinding(rule=rule, found=str(found), required=str(required)))
 
     performance = expected.mode is Mode.PERFORMANCE
-    mode = "PerformanceOnly" if performance else "AccuracyOnly"
+    mode = "AccuracyOnly" if expected.mode is Mode.ACCURACY else "PerformanceOnly"
     require(result.ended, GateRule.RUN_ENDED, "LoadGen's log breaks off", "a whole log")
     require(
-        (result.scenario, result.test_mode) == (expected.scenario.value, mode),
+        (result.scenario, result.test_mode) == (expected.scenario.loadgen, mode),
         GateRule.RIGHT_RUN,
         f"{result.scenario} {result.test_mode}",
-        f"{expected.scenario.value} {mode}",
+        f"{expected.scenario.loadgen} {mode}",
     )
     require(
         result.num_errors == 0,
@@ -121,34 +129,47 @@ def check_run(result: LoadgenResult, expected: Expectation) -> tuple[GateFinding
                 f"min_duration {result.min_duration_ms} ms, met: {result.min_duration_met}",
                 f"{OFFICIAL_MIN_DURATION_MS} ms, met",
             )
-        if expected.scenario is Scenario.SERVER:
-            _check_latencies(result, require)
+    if expected.mode is Mode.TEST06:
+        require(expected.test06_passed is True, GateRule.TEST06, "failed", "passed")
+    if expected.scenario.streams and expected.mode is not Mode.ACCURACY:
+        _check_token_times(result, require)
+    if expected.scenario.paced and performance:
+        _check_limits(result, expected.scenario, require)
     return tuple(findings)
 
 
 def _check_counts(result: LoadgenResult, expected: Expectation, require: _Require) -> None:
     if expected.official_length:
+        wanted = dataset_samples(expected.suite)
         require(
-            expected.samples == DATASET_SAMPLES,
+            expected.samples == wanted,
             GateRule.SAMPLE_COUNT,
             f"{expected.samples} samples in the dataset",
-            DATASET_SAMPLES,
+            wanted,
         )
-    if expected.mode is Mode.ACCURACY:
-        require(
-            result.sample_count == expected.samples,
-            GateRule.SAMPLE_COUNT,
-            f"{result.sample_count} samples issued",
-            f"{expected.samples}, each once",
-        )
-    else:
-        require(
-            result.performance_sample_count == expected.samples
-            and result.sample_count >= expected.samples,
-            GateRule.SAMPLE_COUNT,
-            f"{result.sample_count} samples issued of {result.performance_sample_count}",
-            f"at least {expected.samples} of {expected.samples}",
-        )
+    match expected.mode:
+        case Mode.ACCURACY:
+            require(
+                result.sample_count == expected.samples,
+                GateRule.SAMPLE_COUNT,
+                f"{result.sample_count} samples issued",
+                f"{expected.samples}, each once",
+            )
+        case Mode.PERFORMANCE:
+            require(
+                result.performance_sample_count == expected.samples
+                and result.sample_count >= expected.samples,
+                GateRule.SAMPLE_COUNT,
+                f"{result.sample_count} samples issued of {result.performance_sample_count}",
+                f"at least {expected.samples} of {expected.samples}",
+            )
+        case Mode.TEST06:
+            require(
+                result.sample_count >= TEST06.min_query_count,
+                GateRule.SAMPLE_COUNT,
+                f"{result.sample_count} samples issued",
+                f"at least {TEST06.min_query_count}",
+            )
     require(
         expected.answered == result.sample_count,
         GateRule.SAMPLE_COUNT,
@@ -165,7 +186,7 @@ def _check_counts(result: LoadgenResult, expected: Expectation, require: _Requir
     if result.samples_per_second and result.tokens_per_second and expected.answered:
         ours = expected.output_tokens / expected.answered
         theirs = result.tokens_per_second / result.samples_per_second
-        if expected.scenario is Scenario.SERVER and result.sample_count > 1:
+        if expected.scenario.streams and result.sample_count > 1:
             # Completed samples per second counts intervals between samples, tokens all of them.
             theirs *= 1 - 1 / result.sample_count
         require(
@@ -176,26 +197,39 @@ def _check_counts(result: LoadgenResult, expected: Expectation, require: _Requir
         )
 
 
-def _check_latencies(result: LoadgenResult, require: _Require) -> None:
-    ttft, tpot = result.ttft, result.tpot
+def _check_token_times(result: LoadgenResult, require: _Require) -> None:
+    for rule, times in ((GateRule.TTFT, result.ttft), (GateRule.TPOT, result.tpot)):
+        require(
+            times is not None and times.minimum > 0,
+            rule,
+            f"least {rule.upper()} {times.minimum if times else 'none'} ns",
+            "above 0",
+        )
+
+
+def _check_limits(result: LoadgenResult, scenario: Scenario, require: _Require) -> None:
+    limits = LATENCY_LIMITS[scenario]
     require(
-        ttft is not None and ttft.minimum > 0,
-        GateRule.TTFT,
-        f"least TTFT {ttft.minimum if ttft else 'none'} ns",
-        "above 0",
-    )
-    require(
-        tpot is not None and tpot.minimum > 0,
-        GateRule.TPOT,
-        f"least TPOT {tpot.minimum if tpot else 'none'} ns",
-        "above 0",
-    )
-    require(
-        (result.ttft_limit_ns, result.tpot_limit_ns)
-        == (SERVER_LIMITS.ttft_ns, SERVER_LIMITS.tpot_ns),
+        (result.ttft_limit_ns, result.tpot_limit_ns) == (limits.ttft_ns, limits.tpot_ns),
         GateRule.LATENCY_LIMITS,
         f"TTFT {result.ttft_limit_ns}, TPOT {result.tpot_limit_ns} ns",
-        f"TTFT {SERVER_LIMITS.ttft_ns}, TPOT {SERVER_LIMITS.tpot_ns} ns",
+        f"TTFT {limits.ttft_ns}, TPOT {limits.tpot_ns} ns",
+    )
+
+
+def check_configurations(configurations: Mapping[str, str]) -> tuple[GateFinding, ...]:
+    """Findings where phases (name to hash of what ran) differ: MLPerf's rules ask for the same
+    system and code in performance and accuracy.
+    """
+    first = next(iter(configurations), "")
+    return tuple(
+        GateFinding(
+            rule=GateRule.SAME_CONFIGURATION,
+            found=f"{name} ran as {value[:12]}",
+            required=f"{configurations[first][:12]}, as {first}",
+        )
+        for name, value in configurations.items()
+        if value != configurations[first]
     )
 
 

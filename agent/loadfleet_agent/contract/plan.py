@@ -7,17 +7,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Document, Frozen, Name, Sha256, canonical_json, digest
+from .base import Document, Frozen, Name, canonical_json, digest
 from .benchmark import (
     DATASET_SAMPLES,
     EARLY_STOPPING_MIN_QUERIES,
     MAX_OUTPUT_TOKENS,
     MIN_OUTPUT_TOKENS,
     OFFICIAL_MIN_DURATION_MS,
+    SCENARIOS,
     Mode,
     Scenario,
+    Suite,
+    dataset_samples,
 )
+from .dataset import DatasetChain, DatasetLabel, not_mlperf
 from .profile import Build, EngineSettings, Generation
+from .rate_search import RateSearch
 
 
 class Runtime(StrEnum):
@@ -59,32 +64,10 @@ class TinyModel(Frozen):
 ModelSource = Annotated[ModelFolder | HubModel | TinyModel, Field(discriminator="source")]
 
 
-class DatasetFile(Frozen):
-    """MLPerf's ``cnn_eval.json``: a list of objects with ``input``, ``tok_input``, ``output``."""
-
-    source: Literal["file"] = "file"
-    path: str
-    sha256: Sha256 | None = Field(default=None, description="refuse a file with another hash")
-
-
-class SyntheticDataset(Frozen):
-    """Made-up news articles in MLPerf's template, seeded; never an MLPerf result."""
-
-    source: Literal["synthetic"] = "synthetic"
-    seed: int = 0
-
-
-DatasetSource = Annotated[DatasetFile | SyntheticDataset, Field(discriminator="source")]
-
-
 class OfficialLength(Frozen):
     """As long as MLPerf asks: the whole dataset and at least 600 s."""
 
     kind: Literal["official"] = "official"
-
-    @property
-    def samples(self) -> int:
-        return DATASET_SAMPLES
 
 
 class ShortLength(Frozen):
@@ -95,7 +78,7 @@ class ShortLength(Frozen):
     server_queries: int = Field(
         default=500,
         ge=1,
-        description="queries of a Server run; under "
+        description="queries of a Server or Interactive run; under "
         f"{EARLY_STOPPING_MIN_QUERIES} LoadGen cannot confirm a 99th percentile",
     )
     min_duration_ms: int = Field(
@@ -114,10 +97,16 @@ class ScenarioPlan(Frozen):
 
     scenario: Scenario
     modes: tuple[Mode, ...] = Field(min_length=1)
-    target_qps: float = Field(
+    target_qps: float | None = Field(
         gt=0,
-        description="Server: queries per second that LoadGen sends. "
-        "Offline: expected samples per second, which sets the length of the run",
+        description="Server and Interactive: queries per second that LoadGen sends. Offline: "
+        "expected samples per second, which sets the length of the run. None: found before it "
+        "by short runs. SingleStream has none",
+    )
+    target_latency_ms: float | None = Field(
+        default=None,
+        gt=0,
+        description="SingleStream: expected time of an answer, which sets the number of queries",
     )
 
 
@@ -135,6 +124,7 @@ class RunPlan(Document):
 
     run_id: Name
     host: Name
+    suite: Suite
     profile: str
     build: Build
     runtime: Runtime
@@ -142,9 +132,10 @@ class RunPlan(Document):
     generation: Generation
     environment: dict[str, str]
     model: ModelSource
-    dataset: DatasetSource
+    dataset: DatasetChain
     length: RunLength
     scenarios: tuple[ScenarioPlan, ...] = Field(min_length=1)
+    rate_search: RateSearch
     inactivity: InactivityLimits
 
     @model_validator(mode="after")
@@ -154,6 +145,16 @@ class RunPlan(Document):
             raise ValueError("a scenario is named twice")
         if any(len(set(item.modes)) != len(item.modes) for item in self.scenarios):
             raise ValueError("a mode is named twice")
+        foreign = [name for name in names if name not in SCENARIOS[self.suite]]
+        if foreign:
+            raise ValueError(
+                f"the {self.suite} suite has no {foreign[0]}, only "
+                + ", ".join(SCENARIOS[self.suite])
+            )
+        if self.suite is Suite.EDGE and any(Mode.TEST06 in item.modes for item in self.scenarios):
+            raise ValueError("the edge suite has no test06: leave it out of the modes")
+        if self.samples > dataset_samples(self.suite):
+            raise ValueError(f"the {self.suite} suite has {dataset_samples(self.suite)} samples")
         if self.generation.max_tokens >= self.engine.max_model_len:
             raise ValueError("generation.max_tokens must be below engine.max_model_len")
         return self
@@ -173,17 +174,58 @@ class RunPlan(Document):
         """The LoadGen runs in their order."""
         return tuple((item.scenario, mode) for item in self.scenarios for mode in item.modes)
 
+    @property
+    def samples(self) -> int:
+        """Dataset samples in use."""
+        if self.length.kind == "official":
+            return dataset_samples(self.suite)
+        return self.length.samples
+
+    @property
+    def min_duration_ms(self) -> int:
+        """Least length of a performance run."""
+        if self.length.kind == "official":
+            return OFFICIAL_MIN_DURATION_MS
+        return self.length.min_duration_ms
+
+    @property
+    def searched(self) -> tuple[Scenario, ...]:
+        """The scenarios whose rate is found before their first LoadGen run.
+
+        Offline needs one only where it decides how many samples last for the least duration.
+        """
+        return tuple(
+            item.scenario
+            for item in self.scenarios
+            if item.target_qps is None
+            and (
+                item.scenario.paced
+                or (
+                    item.scenario is Scenario.OFFLINE
+                    and Mode.PERFORMANCE in item.modes
+                    and self.min_duration_ms > 0
+                )
+            )
+        )
+
     def scenario(self, scenario: Scenario) -> ScenarioPlan:
         return next(item for item in self.scenarios if item.scenario == scenario)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What keeps this plan's numbers from counting as MLPerf; empty if nothing does."""
+        """What keeps this plan's numbers from counting as MLPerf; empty if nothing does.
+
+        Of several datasets none is known to be used: a result's labels are ``result_labels``.
+        """
+        return self.labels_with(self.dataset[0].label if len(self.dataset) == 1 else None)
+
+    def labels_with(self, dataset: DatasetLabel | None) -> tuple[str, ...]:
+        """The same when samples of this label are used; None: not known."""
         found = []
         if self.length.kind == "short":
             found.append("short")
-        if self.dataset.source == "synthetic":
-            found.append("synthetic-dataset")
+        if dataset is not None and (reason := not_mlperf(dataset)) is not None:
+            found.append(reason)
         if self.model.source == "tiny" or self.engine.load_format == "dummy":
             found.append("random-weights")
         if self.engine.kind == "null":
@@ -201,6 +243,11 @@ class RunPlan(Document):
 def phase_name(scenario: Scenario, mode: Mode) -> str:
     """Name of a LoadGen phase and of its folder, e.g. ``offline-performance``."""
     return f"{scenario.value.lower()}-{mode.value}"
+
+
+def rate_name(scenario: Scenario) -> str:
+    """Name of the search for a scenario's rate and of its folder, e.g. ``server-rate``."""
+    return f"{scenario.value.lower()}-rate"
 
 
 def flatten(value: object, prefix: str = "") -> dict[str, object]:

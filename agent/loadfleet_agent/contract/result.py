@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .base import Document, Frozen, Name, Sha256, UtcTime
 from .benchmark import Mode, Scenario
+from .dataset import DatasetLabel, SkippedDataset
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
 from .status import Failure
@@ -25,6 +26,21 @@ class Distribution(Frozen):
     maximum: float
 
 
+class Test06(Frozen):
+    """What MLPerf's TEST06 asks of the logged tokens (its ``run_verification.py``)."""
+
+    samples: int = Field(ge=0, description="samples with a full log")
+    first_token: bool | None = Field(
+        description="the first token told is that of the answer; None: Offline tells none"
+    )
+    eos: bool = Field(description="no answer has more than one end-of-sequence token at its end")
+    sample_length: bool = Field(description="each answer has as many tokens as were counted")
+
+    @property
+    def passed(self) -> bool:
+        return self.first_token is not False and self.eos and self.sample_length
+
+
 class PhaseResult(Document):
     """phase.json: one LoadGen run. The numbers of ``loadgen`` are LoadGen's own; those of
     the distributions are ours, measured from the moment LoadGen issued the query to us."""
@@ -35,13 +51,18 @@ class PhaseResult(Document):
     plan_hash: Sha256
     started_utc: UtcTime
     ended_utc: UtcTime
-    target_qps: float
+    configuration_sha256: Sha256 = Field(
+        description="over the plan and what really ran: engine, model and dataset; equal for all "
+        "phases of a valid run"
+    )
+    target_qps: float | None = Field(description="that LoadGen was given; None: SingleStream")
     samples: int = Field(ge=0, description="samples answered")
     input_tokens: Distribution
     output_tokens: Distribution
     latency_from_issue_ns: Distribution
     ttft_from_issue_ns: Distribution | None = Field(description="None for Offline")
     loadgen: LoadgenResult
+    test06: Test06 | None = Field(description="of the compliance test; None: another mode")
     gate: tuple[GateFinding, ...] = Field(description="rules that were broken; empty: valid")
     files: dict[str, Sha256] = Field(
         description="files of the phase's folder, hashed as LoadGen ended"
@@ -50,6 +71,36 @@ class PhaseResult(Document):
     @property
     def valid(self) -> bool:
         return not self.gate
+
+
+class RateProbe(Frozen):
+    """One short run of a search for a rate."""
+
+    target_qps: float
+    queries: int = Field(ge=1)
+    duration_s: float = Field(ge=0, description="from its first to its last moment")
+    samples_per_second: float | None = Field(description="completed, by LoadGen")
+    ttft_p99_ns: int | None
+    tpot_p99_ns: int | None
+    held: bool = Field(description="LoadGen found it VALID, early stopping included")
+    reason: str = Field(description="why it did not hold, or ''")
+
+
+class RateResult(Document):
+    """rate.json: how a scenario's rate was found, run by run."""
+
+    name: str
+    scenario: Scenario
+    plan_hash: Sha256
+    started_utc: UtcTime
+    ended_utc: UtcTime
+    offline_samples_per_second: float | None = Field(
+        description="where it began; None: in Offline itself"
+    )
+    probes: tuple[RateProbe, ...]
+    highest_held_qps: float = Field(gt=0)
+    margin: float = Field(ge=0, description="share by which target_qps is lower")
+    target_qps: float = Field(gt=0, description="that the runs of the scenario are given")
 
 
 class RougeScore(Frozen):
@@ -92,13 +143,16 @@ class DatasetFacts(Frozen):
     """Which samples were really used."""
 
     source: str
-    label: Literal["mlperf-dataset", "synthetic"]
+    label: DatasetLabel
     library_sha256: Sha256 = Field(
         description="over the token ids and the reference of every sample in order"
     )
     samples: int
     input_tokens: Distribution
     origin: str = Field(description="file and its hash, or the generator and its seed")
+    skipped: tuple[SkippedDataset, ...] = Field(
+        default=(), description="sources that stood before it and were not there, in their order"
+    )
 
 
 class EngineFacts(Frozen):
@@ -127,8 +181,10 @@ class HostResult(Document):
     model: ModelFacts | None
     dataset: DatasetFacts | None
     engine: EngineFacts | None
+    rates: tuple[RateResult, ...] = Field(description="searches for a rate that was not given")
     phases: tuple[PhaseResult, ...]
     accuracy: tuple[Accuracy, ...]
+    gate: tuple[GateFinding, ...] = Field(description="rules broken between the phases")
     changed_facts: tuple[str, ...] = Field(description="host facts that changed during the run")
     warnings: tuple[str, ...]
 
@@ -137,6 +193,7 @@ class HostResult(Document):
         """Complete, every phase through the gate, no accuracy below its target."""
         return (
             self.outcome == "complete"
+            and not self.gate
             and all(phase.valid for phase in self.phases)
             and not any(item.passed is False for item in self.accuracy)
         )

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from .base import Frozen
-from .benchmark import Mode, Scenario
+from .benchmark import SCENARIOS, Mode, Scenario, Suite
+from .dataset import DatasetChain
 from .plan import (
-    DatasetSource,
     InactivityLimits,
     ModelSource,
     OfficialLength,
@@ -20,11 +20,16 @@ from .plan import (
     ShortLength,
 )
 from .profile import EngineSettings, Generation, ProfileError, describe_errors, load_profile
+from .rate_search import RateSearch
 
 
 class HostSettings(Frozen):
     """The settings of a run on one host; in an inventory each has the prefix ``loadfleet_``."""
 
+    suite: Suite = Field(
+        default=Suite.DATACENTER,
+        description="datacenter (13,368 samples) or edge (5,000): which of MLPerf's benchmarks",
+    )
     profile: str = Field(
         default="a30-bf16", description="name of a shipped profile, or path of a profile file"
     )
@@ -42,26 +47,48 @@ class HostSettings(Frozen):
         default={}, description="environment variables of the engine, added to the profile's"
     )
     model: ModelSource = Field(description="source: path, hub or tiny, with its keys")
-    dataset: DatasetSource = Field(description="source: file or synthetic, with its keys")
+    dataset: DatasetChain = Field(
+        description="source: mlcommons, file, rebuilt or synthetic, with its keys; or a list of "
+        "them, of which the first that is there is used"
+    )
     length: Literal["official"] | ShortLength = Field(
         default="official",
         description="official, or samples and server_queries of an explicit short run",
     )
-    scenarios: tuple[Scenario, ...] = Field(
-        default=(Scenario.OFFLINE, Scenario.SERVER),
+    scenarios: tuple[Scenario, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="what is run, in this order",
+        description="what is run, in this order, of Offline, Server, Interactive (datacenter), "
+        "SingleStream, Offline (edge); default: Offline and Server, on edge both",
     )
     modes: tuple[Mode, ...] = Field(
         default=(Mode.PERFORMANCE, Mode.ACCURACY),
         min_length=1,
-        description="what is run of each scenario, in this order",
+        description="what is run of each scenario, in this order; test06 is the compliance test "
+        "of the closed datacenter division",
     )
-    offline_target_qps: float = Field(
-        default=10.0, gt=0, description="expected Offline samples per second (sets the length)"
+    offline_target_qps: float | None = Field(
+        default=None,
+        gt=0,
+        description="expected Offline samples per second, which sets the length; default: "
+        "measured by a short run",
     )
-    server_target_qps: float = Field(
-        default=4.0, gt=0, description="Server queries per second that LoadGen sends"
+    server_target_qps: float | None = Field(
+        default=None,
+        gt=0,
+        description="Server queries per second that LoadGen sends; default: found by short runs",
+    )
+    interactive_target_qps: float | None = Field(
+        default=None, gt=0, description="the same for Interactive"
+    )
+    single_stream_target_latency_ms: float = Field(
+        default=1000.0,
+        gt=0,
+        description="SingleStream: expected time of an answer. LoadGen asks for twice as many as "
+        "fill 600 s, at least 5,000: lower it where an answer takes less than 120 ms",
+    )
+    rate_search: RateSearch = Field(
+        default=RateSearch(), description="how a rate is found that is not given"
     )
     inactivity: InactivityLimits = Field(
         default=InactivityLimits(), description="seconds without progress that end a phase"
@@ -122,11 +149,15 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
     rates = {
         Scenario.OFFLINE: settings.offline_target_qps,
         Scenario.SERVER: settings.server_target_qps,
+        Scenario.INTERACTIVE: settings.interactive_target_qps,
+        Scenario.SINGLE_STREAM: None,
     }
+    usual = [item for item in SCENARIOS[settings.suite] if item is not Scenario.INTERACTIVE]
     try:
         return RunPlan(
             run_id=run_id,
             host=host,
+            suite=settings.suite,
             profile=settings.profile,
             build=profile.build,
             runtime=settings.runtime,
@@ -137,9 +168,17 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
             dataset=settings.dataset,
             length=OfficialLength() if settings.length == "official" else settings.length,
             scenarios=tuple(
-                ScenarioPlan(scenario=item, modes=settings.modes, target_qps=rates[item])
-                for item in settings.scenarios
+                ScenarioPlan(
+                    scenario=item,
+                    modes=settings.modes,
+                    target_qps=rates[item],
+                    target_latency_ms=settings.single_stream_target_latency_ms
+                    if item is Scenario.SINGLE_STREAM
+                    else None,
+                )
+                for item in settings.scenarios or usual
             ),
+            rate_search=settings.rate_search,
             inactivity=settings.inactivity,
         )
     except ValidationError as error:

@@ -41,6 +41,7 @@ class FailureCode(StrEnum):
     ENGINE_START = "engine-start"
     ENGINE_DIED = "engine-died"
     LOADGEN = "loadgen"
+    RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
@@ -57,15 +58,17 @@ HINTS: dict[FailureCode, str] = {
     "make a token that may read at https://huggingface.co/settings/tokens, give it in --token-file",
     FailureCode.HUB_UNREACHABLE: "look at the network and HTTPS_PROXY, or name a mirror with "
     "--endpoint; start again: it goes on where it broke off",
-    FailureCode.DATASET_MISSING: "put the file there, or change the dataset setting",
-    FailureCode.DATASET_INVALID: "use MLPerf's cnn_eval.json, made with this model's tokenizer",
+    FailureCode.DATASET_MISSING: "put the file there, fetch it with: loadfleet-agent "
+    "download-dataset, or change the dataset setting",
+    FailureCode.DATASET_INVALID: "fetch it again, or use MLPerf's file, made with this model's "
+    "tokenizer",
     FailureCode.PROMPT_TOO_LONG: "raise engine.max_model_len; prompts are never truncated",
     FailureCode.PUNKT_MISSING: "deploy the agent from its wheelhouse, which carries the data, or "
     "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",
     FailureCode.NO_SPACE: "free space on the disk that is named and start again: "
     "finished phases are kept",
     FailureCode.PACKAGE_MISSING: "install the agent with its extras: run and cpu or cuda to run, "
-    "data to download",
+    "data to rebuild a dataset, hub to download",
     FailureCode.RUNTIME_MISSING: "provision the host with the role agent and runtime container, "
     "or set runtime: venv",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
@@ -75,6 +78,8 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.ENGINE_DIED: "read engine.log in the run folder; start again to go on "
     "after the finished phases",
     FailureCode.LOADGEN: "read mlperf_log_detail.txt of the phase",
+    FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
+    "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
     FailureCode.STOPPED: "start the same run again to go on after the finished phases",
     FailureCode.INTERRUPTED: "start the same run again to go on after the finished phases",

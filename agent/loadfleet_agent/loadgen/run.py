@@ -1,4 +1,4 @@
-"""One LoadGen run over a started engine, and the files it leaves."""
+"""One run of LoadGen over a started engine, from its settings to its logs."""
 
 from __future__ import annotations
 
@@ -10,75 +10,85 @@ from datetime import datetime
 from pathlib import Path
 
 import mlperf_loadgen as loadgen
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..contract.base import utc_now
-from ..contract.benchmark import Mode, Scenario
-from ..contract.files import write_model
-from ..contract.gate import Expectation, check_run
-from ..contract.loadgen_log import LoadgenLogError, read_loadgen_logs
-from ..contract.plan import RunPlan, phase_name
-from ..contract.result import PhaseResult
-from ..contract.run_folder import LOADGEN_FILES, PHASE_RESULT, SAMPLES, USER_CONF, file_sha256
+from ..contract.benchmark import Mode, Scenario, Suite
+from ..contract.run_folder import AUDIT_CONFIG, USER_CONF
 from ..contract.status import FailureCode
-from ..dataset.library import SampleLibrary
 from ..engine.base import Engine, EngineDied
 from ..failure import RunFailure
-from ..statistics import distribution
-from .settings import Fields, resolve_settings, user_conf
+from .settings import Fields, audit_config, expected_samples, resolve_settings
 from .sut import SampleRecord, SystemUnderTest
 
-MODES = {Mode.PERFORMANCE: "PerformanceOnly", Mode.ACCURACY: "AccuracyOnly"}
+MODES = {
+    Mode.PERFORMANCE: loadgen.TestMode.PerformanceOnly,
+    Mode.ACCURACY: loadgen.TestMode.AccuracyOnly,
+    Mode.TEST06: loadgen.TestMode.PerformanceOnly,
+}
 
 
 @dataclass(frozen=True)
-class PreparedPhase:
-    """A phase whose folder, user.conf and settings are ready."""
+class PreparedRun:
+    """A run whose folder, user.conf and settings are ready."""
 
+    name: str
     scenario: Scenario
     mode: Mode
     folder: Path
     fields: Fields
 
-    @property
-    def name(self) -> str:
-        return phase_name(self.scenario, self.mode)
+    def expected_samples(self, samples: int) -> int:
+        """How many it will issue, of a library of ``samples``."""
+        return expected_samples(self.fields, self.scenario, self.mode, samples)
 
 
-def prepare_phase(plan: RunPlan, scenario: Scenario, mode: Mode, folder: Path) -> PreparedPhase:
-    """An empty phase folder with its user.conf, and LoadGen's settings from it."""
+@dataclass(frozen=True)
+class Drive:
+    """What LoadGen drives, and who watches."""
+
+    engine: Engine
+    loop: asyncio.AbstractEventLoop
+    """The engine's, which runs in another thread."""
+    prompts: Sequence[Sequence[int]]
+    watch: Callable[[SystemUnderTest, int], None]
+    """Given the system under test and the samples that will be issued, before LoadGen starts:
+    to read its progress and to abort it."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a run has left in memory."""
+
+    records: Sequence[SampleRecord]
+    started: datetime
+    ended: datetime
+
+
+def prepare_run(
+    name: str, suite: Suite, scenario: Scenario, mode: Mode, folder: Path, conf: str
+) -> PreparedRun:
+    """An emptied folder with its ``user.conf``, and LoadGen's settings from it."""
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.iterdir():
         leftover.unlink()
-    conf = folder / USER_CONF
-    conf.write_text(user_conf(plan, scenario), encoding="utf-8")
-    return PreparedPhase(scenario, mode, folder, resolve_settings(conf, scenario))
+    path = folder / USER_CONF
+    path.write_text(conf, encoding="utf-8")
+    if mode is Mode.TEST06:
+        (folder / AUDIT_CONFIG).write_text(audit_config(), encoding="utf-8")
+    return PreparedRun(name, scenario, mode, folder, resolve_settings(path, suite, scenario))
 
 
-def run_phase(
-    plan: RunPlan,
-    phase: PreparedPhase,
-    library: SampleLibrary,
-    engine: Engine,
-    loop: asyncio.AbstractEventLoop,
-    watch: Callable[[SystemUnderTest], None],
-) -> PhaseResult:
-    """Runs LoadGen to its end, in this thread, and writes phase.json last.
+def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
+    """Runs LoadGen to its end, in this thread.
 
-    ``watch`` is given the system under test before LoadGen starts, to read its progress and to
-    abort it. Raises RunFailure if the engine died, LoadGen's logs are unusable, or on abort.
+    Raises RunFailure if the engine died or on abort; LoadGen's logs are there all the same.
     """
     sut = SystemUnderTest(
-        engine,
-        loop,
-        library.prompts,
-        stream=phase.scenario is Scenario.SERVER,
-        run_tag=phase.name,
+        drive.engine, drive.loop, drive.prompts, stream=run.scenario.streams, run_tag=run.name
     )
-    watch(sut)
+    drive.watch(sut, run.expected_samples(len(drive.prompts)))
     started = utc_now()
-    _start_test(phase, sut, len(library.prompts))
+    _start_test(run, sut, len(drive.prompts))
     ended = utc_now()
     if sut.failure is not None:
         if isinstance(sut.failure, RunFailure):
@@ -87,17 +97,19 @@ def run_phase(
             FailureCode.ENGINE_DIED if isinstance(sut.failure, EngineDied) else FailureCode.INTERNAL
         )
         raise RunFailure(code, f"{type(sut.failure).__name__}: {sut.failure}") from sut.failure
-    return _seal_phase(plan, phase, library, sut.records, started, ended)
+    if not sut.records:
+        raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
+    return Answered(sut.records, started, ended)
 
 
-def _start_test(phase: PreparedPhase, sut: SystemUnderTest, samples: int) -> None:
+def _start_test(run: PreparedRun, sut: SystemUnderTest, samples: int) -> None:
     settings = loadgen.TestSettings()
-    for name, value in phase.fields.items():
+    for name, value in run.fields.items():
         setattr(settings, name, value)
-    settings.scenario = getattr(loadgen.TestScenario, phase.scenario.value)
-    settings.mode = getattr(loadgen.TestMode, MODES[phase.mode])
+    settings.scenario = getattr(loadgen.TestScenario, run.scenario.loadgen)
+    settings.mode = MODES[run.mode]
     output = loadgen.LogOutputSettings()
-    output.outdir = str(phase.folder)
+    output.outdir = str(run.folder)
     output.copy_summary_to_stdout = False
     log = loadgen.LogSettings()
     log.log_output = output
@@ -109,89 +121,16 @@ def _start_test(phase: PreparedPhase, sut: SystemUnderTest, samples: int) -> Non
     gc.freeze()
     try:
         # By default LoadGen obeys an audit.config in the working directory, whoever left it
-        # there; the phase's folder was emptied and holds none.
-        audit = str(phase.folder / "audit.config")
+        # there; the run's folder was emptied and holds one for TEST06 alone.
+        audit = str(run.folder / AUDIT_CONFIG)
         loadgen.StartTestWithLogSettings(system, library, settings, log, audit)
     finally:
         gc.unfreeze()
         loadgen.DestroyQSL(library)
         loadgen.DestroySUT(system)
     # Tracing is off, but LoadGen makes the file all the same.
-    (phase.folder / "mlperf_log_trace.json").unlink(missing_ok=True)
+    (run.folder / "mlperf_log_trace.json").unlink(missing_ok=True)
 
 
 def _nothing(_: list[int]) -> None:
     """The samples are in memory already."""
-
-
-def _seal_phase(
-    plan: RunPlan,
-    phase: PreparedPhase,
-    library: SampleLibrary,
-    records: Sequence[SampleRecord],
-    started: datetime,
-    ended: datetime,
-) -> PhaseResult:
-    hashes = {
-        name: file_sha256(phase.folder / name)
-        for name in (*LOADGEN_FILES, USER_CONF)
-        if (phase.folder / name).is_file()
-    }
-    try:
-        result = read_loadgen_logs(phase.folder)
-    except LoadgenLogError as error:
-        raise RunFailure(FailureCode.LOADGEN, str(error)) from error
-    if not records:
-        raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
-    _write_samples(phase.folder / SAMPLES, records)
-    hashes[SAMPLES] = file_sha256(phase.folder / SAMPLES)
-    counts = [record.output_tokens for record in records]
-    sealed = PhaseResult(
-        name=phase.name,
-        scenario=phase.scenario,
-        mode=phase.mode,
-        plan_hash=plan.plan_hash,
-        started_utc=started,
-        ended_utc=ended,
-        target_qps=plan.scenario(phase.scenario).target_qps,
-        samples=len(records),
-        input_tokens=distribution([len(library.prompts[r.index]) for r in records]),
-        output_tokens=distribution(counts),
-        latency_from_issue_ns=distribution([r.last_token_ns - r.issue_ns for r in records]),
-        ttft_from_issue_ns=distribution([r.first_token_ns - r.issue_ns for r in records])
-        if phase.scenario is Scenario.SERVER
-        else None,
-        loadgen=result,
-        gate=check_run(
-            result,
-            Expectation(
-                scenario=phase.scenario,
-                mode=phase.mode,
-                official_length=plan.length.kind == "official",
-                samples=len(library.prompts),
-                answered=len(records),
-                output_tokens=sum(counts),
-                fewest_output_tokens=min(counts),
-                most_output_tokens=max(counts),
-                max_tokens=plan.generation.max_tokens,
-            ),
-        ),
-        files=hashes,
-    )
-    write_model(phase.folder / PHASE_RESULT, sealed)
-    return sealed
-
-
-def _write_samples(path: Path, records: Sequence[SampleRecord]) -> None:
-    """samples.parquet: one row a sample, in the order of completion."""
-    columns = {
-        "sample_index": pa.array([r.index for r in records], pa.uint32()),
-        "issue_ns": pa.array([r.issue_ns for r in records], pa.int64()),
-        "first_token_ns": pa.array([r.first_token_ns for r in records], pa.int64()),
-        "last_token_ns": pa.array([r.last_token_ns for r in records], pa.int64()),
-        "output_tokens": pa.array([r.output_tokens for r in records], pa.uint32()),
-        "output_sha256": pa.array([r.output_sha256 for r in records], pa.binary(32)),
-    }
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(pa.table(columns), temporary)
-    temporary.replace(path)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadfleet_agent.contract.benchmark import SERVER_LIMITS, Mode, Scenario, round_of_seeds
+from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.plan import RunPlan, flatten
 from loadfleet_agent.contract.result import PhaseResult
@@ -235,7 +235,7 @@ def _host_report(
         verdict=verdict,
         group=group,
         attempts=_attempts(bundle),
-        labels=plan.labels if plan else result.labels if result else (),
+        labels=result.labels if result else plan.labels if plan else (),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
         shares_machine_with=sharing,
@@ -243,6 +243,7 @@ def _host_report(
         phases=tuple(_phase_report(phase, bundle) for phase in result.phases)
         if result and bundle and whole
         else (),
+        rates=result.rates if result and whole else (),
         accuracy=result.accuracy if result and whole else (),
         model=result.model if result else None,
         dataset=result.dataset if result else None,
@@ -263,7 +264,7 @@ def _attempts(bundle: Bundle | None) -> int:
 def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
     logged = phase.loadgen
     findings = bundle.gate.get(phase.name, phase.gate)
-    server = phase.scenario is Scenario.SERVER
+    limits = LATENCY_LIMITS.get(phase.scenario)
     return PhaseReport(
         name=phase.name,
         scenario=phase.scenario,
@@ -279,8 +280,8 @@ def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
         latency=logged.latency,
         ttft=logged.ttft,
         tpot=logged.tpot,
-        ttft_limit_ns=SERVER_LIMITS.ttft_ns if server else None,
-        tpot_limit_ns=SERVER_LIMITS.tpot_ns if server else None,
+        ttft_limit_ns=limits.ttft_ns if limits else None,
+        tpot_limit_ns=limits.tpot_ns if limits else None,
         latency_from_issue_ns=phase.latency_from_issue_ns,
         ttft_from_issue_ns=phase.ttft_from_issue_ns,
         input_tokens=phase.input_tokens,

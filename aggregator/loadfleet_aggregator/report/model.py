@@ -11,6 +11,7 @@ from loadfleet_agent.contract.result import (
     Distribution,
     EngineFacts,
     ModelFacts,
+    RateResult,
 )
 from pydantic import Field
 
@@ -27,7 +28,7 @@ class PhaseReport(Frozen):
     findings: tuple[str, ...]
     started_utc: UtcTime
     ended_utc: UtcTime
-    target_qps: float
+    target_qps: float | None
     samples: int
     samples_per_second: float | None
     tokens_per_second: float | None
@@ -56,6 +57,7 @@ class HostReport(Frozen):
     accelerator: str
     facts: dict[str, str]
     shares_machine_with: tuple[str, ...]
+    rates: tuple[RateResult, ...]
     phases: tuple[PhaseReport, ...]
     accuracy: tuple[Accuracy, ...]
     model: ModelFacts | None

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.files import write_atomic, write_model
 
 from ..fleet.record import LATEST
@@ -28,6 +29,11 @@ CSV_COLUMNS = (
     "server_samples_per_second",
     "server_ttft_p99_ms",
     "server_tpot_p99_ms",
+    "interactive_tokens_per_second",
+    "interactive_samples_per_second",
+    "interactive_ttft_p99_ms",
+    "interactive_tpot_p99_ms",
+    "single_stream_latency_p90_ms",
     "rouge1",
     "rouge2",
     "rougeL",
@@ -76,8 +82,11 @@ def render_csv(report: FleetReport) -> str:
     writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for host in report.hosts:
-        performance = {p.scenario.value: p for p in host.phases if p.mode == "performance"}
-        offline, server = performance.get("Offline"), performance.get("Server")
+        performance = {p.scenario: p for p in host.phases if p.mode == Mode.PERFORMANCE}
+        offline = performance.get(Scenario.OFFLINE)
+        server = performance.get(Scenario.SERVER)
+        interactive = performance.get(Scenario.INTERACTIVE)
+        single_stream = performance.get(Scenario.SINGLE_STREAM)
         score = host.accuracy[0].score if host.accuracy else None
         writer.writerow(
             {
@@ -90,10 +99,9 @@ def render_csv(report: FleetReport) -> str:
                 "accelerator": _no_formula(host.accelerator),
                 "offline_tokens_per_second": offline.tokens_per_second if offline else "",
                 "offline_samples_per_second": offline.samples_per_second if offline else "",
-                "server_tokens_per_second": server.tokens_per_second if server else "",
-                "server_samples_per_second": server.samples_per_second if server else "",
-                "server_ttft_p99_ms": _p99_ms(server, "ttft"),
-                "server_tpot_p99_ms": _p99_ms(server, "tpot"),
+                **_served("server", server),
+                **_served("interactive", interactive),
+                "single_stream_latency_p90_ms": _percentile_ms(single_stream, "latency", "90.00"),
                 "rouge1": score.rouge1 if score else "",
                 "rouge2": score.rouge2 if score else "",
                 "rougeL": score.rougeL if score else "",
@@ -104,9 +112,18 @@ def render_csv(report: FleetReport) -> str:
     return stream.getvalue()
 
 
-def _p99_ms(phase: PhaseReport | None, name: str) -> str:
+def _served(name: str, phase: PhaseReport | None) -> dict[str, object]:
+    return {
+        f"{name}_tokens_per_second": phase.tokens_per_second if phase else "",
+        f"{name}_samples_per_second": phase.samples_per_second if phase else "",
+        f"{name}_ttft_p99_ms": _percentile_ms(phase, "ttft", "99.00"),
+        f"{name}_tpot_p99_ms": _percentile_ms(phase, "tpot", "99.00"),
+    }
+
+
+def _percentile_ms(phase: PhaseReport | None, name: str, percentile: str) -> str:
     latency = getattr(phase, name) if phase else None
-    return f"{latency.percentiles['99.00'] / 1e6:.3f}" if latency else ""
+    return f"{latency.percentiles[percentile] / 1e6:.3f}" if latency else ""
 
 
 def _no_formula(text: str) -> str:

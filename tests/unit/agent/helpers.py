@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import yaml
+from loadfleet_agent.contract.benchmark import SCENARIOS, Mode, Suite
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult
 from loadfleet_agent.contract.settings import parse_settings, resolve_plan
@@ -39,6 +40,14 @@ SLOW: dict[str, Any] = QUICK | {"server_target_qps": 40}
 def make_plan(run_id: str = "run", host: str = "host", **changes: Any) -> RunPlan:
     """The quick plan with settings changed."""
     return resolve_plan(parse_settings(QUICK | changes), run_id=run_id, host=host)
+
+
+def plan_of(suite: Suite, **changes: Any) -> RunPlan:
+    """The quick plan with all scenarios of a suite, in all modes."""
+    modes = [mode for mode in Mode if (suite, mode) != (Suite.EDGE, Mode.TEST06)]
+    rates = {"interactive_target_qps": 400}
+    everything = {"suite": suite, "scenarios": SCENARIOS[suite], "modes": modes}
+    return make_plan(**(everything | rates | changes))
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:

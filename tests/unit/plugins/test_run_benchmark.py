@@ -117,12 +117,13 @@ class TestFleet:
         lines = re.findall(r"^\d\d:\d\d:\d\d good: \d+/\d+ [\w-]+", fleet_run.played.output, re.M)
         assert lines
 
-    def test_collects_all_but_the_accuracy_logs(self, fleet_run: FleetRun) -> None:
+    def test_collects_all_but_the_logs_of_accuracy_runs(self, fleet_run: FleetRun) -> None:
         folder = fleet_run.site.results / "latest"
         host = folder / "hosts" / "good"
         assert (host / "manifest.json").is_file()
         assert (host / "phases" / "server-performance" / "mlperf_log_detail.txt").is_file()
-        assert list(host.rglob("mlperf_log_accuracy.json")) == []
+        logs = {path.parent.name for path in host.rglob("mlperf_log_accuracy.json")}
+        assert logs == {"offline-performance", "server-performance"}  # of a few answers, or none
         assert list((folder / "archives").iterdir()) == []
 
     def test_publishes_the_report(self, fleet_run: FleetRun) -> None:

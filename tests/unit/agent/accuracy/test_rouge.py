@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import array
 import ast
-import json
 import random
 import re
 from pathlib import Path
@@ -12,17 +10,15 @@ from pathlib import Path
 import nltk
 import numpy as np
 import pytest
+from loadfleet_agent.accuracy.accuracy_log import LoggedAnswer
 from loadfleet_agent.accuracy.punkt import install_punkt
 from loadfleet_agent.accuracy.rouge import (
     METRICS,
     accuracy_text,
-    read_accuracy_log,
     score_answers,
 )
 from loadfleet_agent.contract.result import RougeScore
-from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.articles import write_articles
-from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.model.tiny_llama import END_OF_TURN
 from loadfleet_agent.model.tokenizer import ModelTokenizer
 from rouge_score import rouge_scorer
@@ -75,11 +71,11 @@ def test_equals_rouge_score_and_nltk_used_directly(
     texts: list[tuple[str, str]], tokenizer: ModelTokenizer, tiny_folder: Path, nltk_data: Path
 ) -> None:
     stop = _stop_token(tiny_folder)
-    answers = {
-        index: [*ids[1:], stop]
+    answers = [
+        _answer(index, [*ids[1:], stop])
         for index, ids in enumerate(tokenizer.encode([text for text, _ in texts]))
-    }
-    assert tokenizer.decode(list(answers.values())) == [text for text, _ in texts]
+    ]
+    assert tokenizer.decode([answer.tokens for answer in answers]) == [text for text, _ in texts]
     told: list[tuple[int, int]] = []
     score = score_answers(
         answers,
@@ -101,60 +97,24 @@ def test_each_answer_is_held_against_the_reference_of_its_own_index(
     ids = tokenizer.encode([text for text, _ in texts])
     order = random.Random(1).sample(range(PAIRS), PAIRS)
     references = [reference for _, reference in texts]
-    score = score_answers(
-        {index: ids[index] for index in order}, references, tokenizer, nltk_data, lambda *_: None
-    )
+    answers = [_answer(index, ids[index]) for index in order]
+    score = score_answers(answers, references, tokenizer, nltk_data, lambda *_: None)
     assert score == _directly(texts, nltk_data)
 
 
-def _entry(index: int, tokens: list[int], sequence: int) -> dict[str, object]:
-    data = array.array("i", tokens).tobytes().hex().upper()
-    return {"seq_id": sequence, "qsl_idx": index, "data": data, "token_count": len(tokens)}
-
-
-def test_the_first_entry_of_a_sample_counts(tmp_path: Path) -> None:
-    log = tmp_path / "mlperf_log_accuracy.json"
-    entries = [_entry(5, [1, 2, 70000], 0), _entry(3, [], 1), _entry(5, [9], 2)]
-    log.write_text(json.dumps(entries))
-    assert read_accuracy_log(log) == {5: [1, 2, 70000], 3: []}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "[{",
-        "{}x",
-        '[{"qsl_idx": 1}]',
-        '[{"qsl_idx": 1, "data": "0"}]',
-        '[{"qsl_idx": 1, "data": "010203"}]',
-        '[{"qsl_idx": 1, "data": "zz"}]',
-        '[{"qsl_idx": "one", "data": ""}]',
-        "[1]",
-        "7",
-    ],
-)
-def test_a_file_that_is_no_accuracy_log_is_refused(tmp_path: Path, content: str) -> None:
-    log = tmp_path / "mlperf_log_accuracy.json"
-    log.write_text(content)
-    with pytest.raises(RunFailure, match="mlperf_log_accuracy.json") as caught:
-        read_accuracy_log(log)
-    assert caught.value.code is FailureCode.LOADGEN
-
-
-def test_a_missing_accuracy_log_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunFailure):
-        read_accuracy_log(tmp_path / "none.json")
-
-
-def test_a_log_without_any_answer_is_refused(
-    tmp_path: Path, tokenizer: ModelTokenizer, nltk_data: Path
+def test_the_first_answer_of_a_sample_counts(
+    texts: list[tuple[str, str]], tokenizer: ModelTokenizer, nltk_data: Path
 ) -> None:
-    log = tmp_path / "mlperf_log_accuracy.json"
-    log.write_text("[]")
-    with pytest.raises(RunFailure) as caught:
-        score_answers(read_accuracy_log(log), [], tokenizer, nltk_data, lambda *_: None)
-    assert caught.value.code is FailureCode.LOADGEN
+    ids = tokenizer.encode([text for text, _ in texts])
+    answers = [_answer(index, tokens) for index, tokens in enumerate(ids)]
+    again = [_answer(0, ids[1]), _answer(7, ids[3])]
+    references = [reference for _, reference in texts]
+    score = score_answers([*answers, *again], references, tokenizer, nltk_data, lambda *_: None)
+    assert score == _directly(texts, nltk_data)
+
+
+def _answer(index: int, tokens: list[int]) -> LoggedAnswer:
+    return LoggedAnswer(index, tokens, [], len(tokens))
 
 
 # accuracy.txt.

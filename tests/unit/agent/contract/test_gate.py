@@ -12,8 +12,16 @@ from loadfleet_agent.contract.benchmark import (
     Mode,
     Scenario,
     Seeds,
+    Suite,
+    dataset_samples,
 )
-from loadfleet_agent.contract.gate import Expectation, GateFinding, GateRule, check_run
+from loadfleet_agent.contract.gate import (
+    Expectation,
+    GateFinding,
+    GateRule,
+    check_configurations,
+    check_run,
+)
 from loadfleet_agent.contract.loadgen_log import LoadgenResult, read_loadgen_logs
 
 
@@ -27,15 +35,17 @@ def _expected(result: LoadgenResult, **changes: Any) -> Expectation:
     assert result.tokens_per_second
     tokens = round(result.tokens_per_second / result.samples_per_second)
     values: dict[str, Any] = {
-        "scenario": Scenario.SERVER if result.scenario == "Server" else Scenario.OFFLINE,
+        "suite": Suite.DATACENTER,
+        "scenario": Scenario(result.scenario),
         "mode": Mode.PERFORMANCE,
-        "official_length": result.performance_sample_count == DATASET_SAMPLES,
+        "official_length": True,
         "samples": result.performance_sample_count,
         "answered": result.sample_count,
         "output_tokens": tokens * result.sample_count,
         "fewest_output_tokens": tokens,
         "most_output_tokens": tokens,
         "max_tokens": max(128, tokens),
+        "test06_passed": None,
     }
     return Expectation(**(values | changes))
 
@@ -45,24 +55,40 @@ def server(mlperf_logs: Path) -> LoadgenResult:
     return read_loadgen_logs(mlperf_logs / "redhat-l40s/server")
 
 
-@pytest.mark.parametrize(
-    ("run", "broken"),
-    [
-        ("redhat-l40s/offline", []),
-        ("redhat-l40s/server", []),
-        ("intel-b60-edge/offline", []),
-        ("gateoverflow-rtx4090x2-reference/offline", []),
-        # Other limits and another scenario than those of this benchmark.
-        ("nvidia-b200x8/interactive", [GateRule.LATENCY_LIMITS]),
-        ("intel-b60-edge/singlestream", [GateRule.RIGHT_RUN]),
-    ],
-)
-def test_real_submissions_pass_the_rules_that_apply(
-    mlperf_logs: Path, run: str, broken: list[GateRule]
+REAL = [
+    ("redhat-l40s/offline", Suite.DATACENTER, Scenario.OFFLINE),
+    ("redhat-l40s/server", Suite.DATACENTER, Scenario.SERVER),
+    ("nvidia-b200x8/interactive", Suite.DATACENTER, Scenario.INTERACTIVE),
+    ("intel-b60-edge/offline", Suite.EDGE, Scenario.OFFLINE),
+    ("intel-b60-edge/singlestream", Suite.EDGE, Scenario.SINGLE_STREAM),
+    ("gateoverflow-rtx4090x2-reference/offline", Suite.EDGE, Scenario.OFFLINE),
+]
+
+
+@pytest.mark.parametrize(("run", "suite", "scenario"), REAL)
+def test_real_submissions_pass(
+    mlperf_logs: Path, run: str, suite: Suite, scenario: Scenario
 ) -> None:
     result = read_loadgen_logs(mlperf_logs / run)
-    findings = check_run(result, _expected(result))
-    assert [finding.rule for finding in findings] == broken, findings
+    assert result.performance_sample_count == dataset_samples(suite)
+    assert check_run(result, _expected(result, suite=suite, scenario=scenario)) == ()
+
+
+@pytest.mark.parametrize(("run", "suite", "scenario"), REAL)
+@pytest.mark.parametrize("other", Scenario)
+def test_real_submissions_fail_as_another_scenario(
+    mlperf_logs: Path, run: str, suite: Suite, scenario: Scenario, other: Scenario
+) -> None:
+    result = read_loadgen_logs(mlperf_logs / run)
+    found = {
+        item.rule for item in check_run(result, _expected(result, suite=suite, scenario=other))
+    }
+    if other is scenario:
+        assert not found
+    elif other.loadgen == scenario.loadgen:
+        assert found == {GateRule.LATENCY_LIMITS}
+    else:
+        assert GateRule.RIGHT_RUN in found
 
 
 OTHER_SEEDS = Seeds(qsl=1, sample_index=2, schedule=3)
@@ -176,7 +202,41 @@ def test_a_least_latency_of_zero_is_reported(
 
 
 def test_every_rule_is_broken_alone_in_these_tests() -> None:
-    assert {case[0] for case in ALONE} == set(GateRule)
+    elsewhere = {GateRule.TEST06, GateRule.SAME_CONFIGURATION}
+    assert {case[0] for case in ALONE} == set(GateRule) - elsewhere
+
+
+def _test06(server: LoadgenResult, passed: bool | None) -> tuple[GateFinding, ...]:
+    short = server.model_copy(
+        update={
+            "sample_count": 100,
+            "valid": False,
+            "min_duration_met": False,
+            "samples_per_second": None,
+        }
+    )
+    expected = _expected(
+        server, mode=Mode.TEST06, answered=100, output_tokens=12900, test06_passed=passed
+    )
+    return check_run(short, expected)
+
+
+def test_a_test06_run_is_judged_by_its_tokens_and_not_by_loadgens_verdict(
+    server: LoadgenResult,
+) -> None:
+    assert _test06(server, passed=True) == ()
+    for passed in (False, None):
+        (finding,) = _test06(server, passed)
+        assert finding.rule is GateRule.TEST06
+
+
+def test_phases_of_another_configuration_are_named() -> None:
+    assert check_configurations({}) == ()
+    assert check_configurations({"a": "1" * 64, "b": "1" * 64}) == ()
+    (finding,) = check_configurations({"a": "1" * 64, "b": "2" * 64, "c": "1" * 64})
+    assert finding.rule is GateRule.SAME_CONFIGURATION
+    assert finding.found.startswith("b ran as 222")
+    assert finding.required.endswith("as a")
 
 
 def test_an_official_run_needs_the_whole_dataset(server: LoadgenResult) -> None:

@@ -8,6 +8,7 @@ import pytest
 from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.plan import InactivityLimits, RunPlan, Runtime, phase_name
 from loadfleet_agent.contract.profile import Build, EngineSettings, Generation
+from loadfleet_agent.contract.rate_search import RateSearch
 from loadfleet_agent.contract.settings import HostSettings, parse_settings, resolve_plan
 from pydantic import ValidationError
 
@@ -41,7 +42,16 @@ OTHER_INACTIVITY: dict[str, Any] = {
     "generate_s": 13,
     "score_s": 14,
 }
+OTHER_RATE_SEARCH: dict[str, Any] = {
+    "queries": 700,
+    "duration_s": 30,
+    "probes": 5,
+    "precision": 0.1,
+    "margin": 0.1,
+}
 OTHER_SETTINGS: list[dict[str, Any]] = [
+    {"suite": "edge"},
+    {"suite": "edge", "single_stream_target_latency_ms": 200},
     {"profile": "cpu-smoke"},
     {"runtime": "container"},
     {"environment": {"VLLM_LOGGING_LEVEL": "DEBUG"}},
@@ -59,10 +69,13 @@ OTHER_SETTINGS: list[dict[str, Any]] = [
     {"length": {"samples": 64, "min_duration_ms": 1}},
     {"scenarios": ["Offline"]},
     {"scenarios": ["Server", "Offline"]},
+    {"scenarios": ["Offline", "Server", "Interactive"]},
     {"modes": ["performance"]},
     {"modes": ["accuracy", "performance"]},
     {"offline_target_qps": 11},
     {"server_target_qps": 5},
+    {"scenarios": ["Interactive"], "interactive_target_qps": 5},
+    *({"rate_search": {key: value}} for key, value in OTHER_RATE_SEARCH.items()),
     *({"engine": {key: value}} for key, value in OTHER_ENGINE.items()),
     *({"generation": {key: value}} for key, value in OTHER_GENERATION.items()),
     *({"inactivity": {key: value}} for key, value in OTHER_INACTIVITY.items()),
@@ -91,6 +104,7 @@ def test_no_setting_is_left_out_of_these_tests() -> None:
     assert {key for change in OTHER_SETTINGS for key in change} == set(HostSettings.model_fields)
     assert set(OTHER_ENGINE) == set(EngineSettings.model_fields)
     assert set(OTHER_GENERATION) == set(Generation.model_fields)
+    assert set(OTHER_RATE_SEARCH) == set(RateSearch.model_fields)
     assert set(OTHER_INACTIVITY) == set(InactivityLimits.model_fields)
 
 
@@ -152,7 +166,8 @@ def test_another_least_length_than_mlperfs_is_labelled() -> None:
 
 
 def test_phases_stand_in_the_order_of_the_settings() -> None:
-    plan = _plan(scenarios=["Server", "Offline"], modes=["accuracy", "performance"])
+    order = {"scenarios": ["Server", "Offline"], "modes": ["accuracy", "performance"]}
+    plan = _plan(**order, server_target_qps=4)
     assert [phase_name(*phase) for phase in plan.phases] == [
         "server-accuracy",
         "server-performance",

@@ -49,8 +49,14 @@ def test_a_key_near_to_none_gets_no_suggestion() -> None:
         ({"server_target_qps": 0}, "server_target_qps", "greater than 0"),
         ({"server_target_qps": "fast"}, "server_target_qps", "'fast'"),
         ({"scenarios": []}, "scenarios", "at least 1"),
-        ({"scenarios": ["Interactive"]}, "scenarios", "'Offline' or 'Server'"),
-        ({"modes": ["speed"]}, "modes", "'performance' or 'accuracy'"),
+        ({"scenarios": ["MultiStream"]}, "scenarios", "'Interactive' or 'SingleStream'"),
+        ({"modes": ["speed"]}, "modes", "'performance', 'accuracy' or 'test06'"),
+        ({"suite": "cloud"}, "suite", "'datacenter' or 'edge'"),
+        ({"scenarios": ["SingleStream"]}, "", "the datacenter suite has no SingleStream"),
+        ({"suite": "edge", "scenarios": ["Server"]}, "", "the edge suite has no Server"),
+        ({"suite": "edge", "modes": ["test06"]}, "", "the edge suite has no test06"),
+        ({"suite": "edge", "length": {"samples": 5001}}, "", "the edge suite has 5000 samples"),
+        ({"rate_search": {"queries": 458}}, "rate_search", "459"),
         ({"length": "long"}, "length", "official"),
         ({"length": {"samples": 0}}, "length", "samples"),
         ({"length": {"samples": 13369}}, "length", "13368"),
@@ -112,6 +118,28 @@ def test_a_profile_is_overridden_key_by_key(tmp_path: Path) -> None:
     assert (plan.engine.max_num_seqs, plan.engine.max_model_len) == (8, 999)
     assert (plan.generation.max_tokens, plan.generation.min_tokens) == (33, 3)
     assert plan.environment == {"KEPT": "profile", "CHANGED": "settings", "NEW": "settings"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "searched"),
+    [
+        ({}, ["Offline", "Server"]),
+        ({"offline_target_qps": 3}, ["Server"]),
+        ({"offline_target_qps": 3, "server_target_qps": 5}, []),
+        ({"length": {"samples": 64}}, ["Server"]),
+        ({"length": {"samples": 64, "min_duration_ms": 1}}, ["Offline", "Server"]),
+        ({"modes": ["accuracy"]}, ["Server"]),
+        ({"scenarios": ["Interactive"]}, ["Interactive"]),
+        ({"suite": "edge"}, ["Offline"]),
+    ],
+    ids=str,
+)
+def test_a_rate_that_is_not_given_is_searched_where_it_matters(
+    changes: dict[str, Any], searched: list[str]
+) -> None:
+    values = {key: GOOD[key] for key in ("profile", "model", "dataset") if key in GOOD}
+    plan = resolve_plan(parse_settings(values | changes), run_id="run", host="host")
+    assert [scenario.value for scenario in plan.searched] == searched
 
 
 def test_each_scenario_gets_its_own_rate() -> None:

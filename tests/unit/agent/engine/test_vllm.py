@@ -91,7 +91,7 @@ def test_offline_answers_are_those_of_vllm_used_directly(
     plan = RunPlan.model_validate_json((vllm_run.folder / "plan.json").read_bytes())
     model = vllm_run.agent.result(vllm_run.run_id).model
     assert model is not None
-    library = build_library(plan, model, vllm_run.agent.home / "cache" / "datasets")
+    library = build_library(plan, model, vllm_run.agent.home)
     (tmp_path / "prompts.json").write_text(json.dumps(library.prompts))
     done = subprocess.run(
         [

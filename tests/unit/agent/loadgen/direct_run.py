@@ -1,6 +1,6 @@
 """LoadGen as its own examples use it: FromConfig and StartTest in one process, answers at once.
 
-usage: python direct_run.py USER_CONF SCENARIO MODE SAMPLES FOLDER FIELDS
+usage: python direct_run.py USER_CONF MODEL SCENARIO MODE SAMPLES FOLDER FIELDS AUDIT_CONFIG
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ import mlperf_loadgen as loadgen
 TOKENS = array.array("i", range(16))
 
 
-def main(conf: str, scenario: str, mode: str, samples: str, folder: str, fields: str) -> None:
+def main(
+    conf: str,
+    model: str,
+    scenario: str,
+    mode: str,
+    samples: str,
+    folder: str,
+    fields: str,
+    audit: str,
+) -> None:
     settings = loadgen.TestSettings()
-    assert settings.FromConfig(conf, "llama3_1-8b", scenario) == 0
+    assert settings.FromConfig(conf, model, scenario) == 0
     settings.scenario = getattr(loadgen.TestScenario, scenario)
     settings.mode = getattr(loadgen.TestMode, mode)
     for name, value in json.loads(fields).items():
@@ -26,7 +35,7 @@ def main(conf: str, scenario: str, mode: str, samples: str, folder: str, fields:
 
     def answer(ids: list[int]) -> None:
         for query in ids:
-            if scenario == "Server":
+            if scenario != "Offline":
                 loadgen.FirstTokenComplete([loadgen.QuerySampleResponse(query, address, 4)])
             loadgen.QuerySamplesComplete(
                 [loadgen.QuerySampleResponse(query, address, 4 * count, count)]
@@ -42,7 +51,7 @@ def main(conf: str, scenario: str, mode: str, samples: str, folder: str, fields:
     system = loadgen.ConstructSUT(issue, lambda: None)
     number = int(samples)
     library = loadgen.ConstructQSL(number, number, lambda _: None, lambda _: None)
-    loadgen.StartTestWithLogSettings(system, library, settings, log, "no audit.config")
+    loadgen.StartTestWithLogSettings(system, library, settings, log, audit)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One LoadGen phase in a process of its own: a crash in native code then fails one test only.
 
 usage: python phase_process.py PLAN ENGINE SCENARIO MODE FOLDER [FIELDS]
+       python phase_process.py PLAN ENGINE SCENARIO rate FOLDER OFFLINE_RATE
 Prints the outcome as JSON: either ``result`` or ``failure``, and what the engine was asked.
 """
 
@@ -20,14 +21,20 @@ from typing import Any
 
 from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.result import DatasetFacts, EngineFacts
+from loadfleet_agent.contract.result import DatasetFacts, EngineFacts, PhaseResult
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.library import SampleLibrary
 from loadfleet_agent.engine.base import EngineDied
 from loadfleet_agent.failure import RunFailure
-from loadfleet_agent.loadgen.run import prepare_phase, run_phase
+from loadfleet_agent.loadgen.phase import prepare_phase, run_phase
+from loadfleet_agent.loadgen.rate_search import find_rate
+from loadfleet_agent.loadgen.run import Drive
 from loadfleet_agent.loadgen.sut import SystemUnderTest
 from loadfleet_agent.statistics import distribution
+
+STOP_IDS = (7,)
+SERVICE_S = 0.005
+"""A sample of the engine that serves 200 a second."""
 
 
 def answer_to(index: int) -> list[int]:
@@ -41,6 +48,7 @@ class ScriptedEngine:
     def __init__(self, behaviour: str, fail_after: int = 20) -> None:
         self._behaviour = behaviour
         self._fail_after = fail_after
+        self._free_at = 0.0
         self.asked = 0
         self.request_ids: set[str] = set()
         self.streamed: set[bool] = set()
@@ -61,6 +69,12 @@ class ScriptedEngine:
             case "one-token":
                 yield tokens[:1]
                 return
+            case "two-ends":
+                tokens = [*tokens, *STOP_IDS, *STOP_IDS]
+            case "capacity":
+                await self._serve()
+            case "late":
+                await asyncio.sleep(0.6)
             case "hangs":
                 await asyncio.Event().wait()
         if self.asked > self._fail_after:
@@ -79,6 +93,12 @@ class ScriptedEngine:
             await asyncio.sleep(0)
             yield [token]
 
+    async def _serve(self) -> None:
+        """One after the other, SERVICE_S each: a queue grows beyond 1 / SERVICE_S a second."""
+        now = time.monotonic()
+        self._free_at = max(now, self._free_at) + SERVICE_S
+        await asyncio.sleep(self._free_at - now)
+
     async def stop(self) -> None:
         return None
 
@@ -96,20 +116,31 @@ def _library(count: int) -> SampleLibrary:
     return SampleLibrary(prompts, [""] * count, facts)
 
 
+def _phase(
+    plan: RunPlan,
+    scenario: Scenario,
+    mode: Mode,
+    folder: Path,
+    fields: dict[str, int],
+    drive: Drive,
+) -> PhaseResult:
+    qps = plan.scenario(scenario).target_qps
+    phase = prepare_phase(plan, scenario, mode, folder, qps)
+    phase = dataclasses.replace(phase, fields=phase.fields | fields)
+    return run_phase(plan, phase, qps, _library(plan.samples), STOP_IDS, "c" * 64, drive)
+
+
 def main(plan_path: str, behaviour: str, scenario: str, mode: str, folder: str, *more: str) -> None:
     plan = RunPlan.model_validate_json(Path(plan_path).read_bytes())
-    phase = prepare_phase(plan, Scenario(scenario), Mode(mode), Path(folder))
-    if more:
-        phase = dataclasses.replace(phase, fields=phase.fields | json.loads(more[0]))
     loop = asyncio.new_event_loop()
     if behaviour == "loop-closed":
         loop.close()
     else:
         threading.Thread(target=loop.run_forever, daemon=True).start()
     engine = ScriptedEngine(behaviour)
-    library = _library(plan.length.samples)
+    library = _library(plan.samples)
 
-    def watch(sut: SystemUnderTest) -> None:
+    def watch(sut: SystemUnderTest, _total: int) -> None:
         if behaviour != "hangs":
             return
 
@@ -122,13 +153,20 @@ def main(plan_path: str, behaviour: str, scenario: str, mode: str, folder: str, 
 
     outcome: dict[str, Any] = {}
     try:
-        result = run_phase(plan, phase, library, engine, loop, watch)
-        outcome["result"] = result.model_dump(mode="json")
+        drive = Drive(engine, loop, library.prompts, watch)
+        if mode == "rate":
+            start = json.loads(more[0])
+            found = find_rate(plan, Scenario(scenario), Path(folder), start, drive)
+            outcome["result"] = found.model_dump(mode="json")
+        else:
+            fields = json.loads(more[0]) if more else {}
+            result = _phase(plan, Scenario(scenario), Mode(mode), Path(folder), fields, drive)
+            outcome["result"] = result.model_dump(mode="json")
     except RunFailure as failure:
         outcome["failure"] = {"code": failure.code, "message": failure.message}
     outcome["hashes"] = [
         hashlib.sha256(array("i", answer_to(index)).tobytes()).hexdigest()
-        for index in range(plan.length.samples)
+        for index in range(plan.samples)
     ]
     outcome["asked"] = engine.asked
     outcome["distinct_request_ids"] = len(engine.request_ids)

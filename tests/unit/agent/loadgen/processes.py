@@ -8,11 +8,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loadfleet_agent.contract.benchmark import Mode, Scenario
+from loadfleet_agent.contract.benchmark import SCENARIOS, Mode, Scenario, Suite, loadgen_model
 from loadfleet_agent.contract.plan import RunPlan
 
+ALL = [
+    (suite, scenario, mode)
+    for suite in Suite
+    for scenario in SCENARIOS[suite]
+    for mode in Mode
+    if (suite, mode) != (Suite.EDGE, Mode.TEST06)
+]
+"""Every LoadGen run that MLPerf knows for this model."""
+
 HERE = Path(__file__).parent
-MODES = {Mode.PERFORMANCE: "PerformanceOnly", Mode.ACCURACY: "AccuracyOnly"}
+MODES = {
+    Mode.PERFORMANCE: "PerformanceOnly",
+    Mode.ACCURACY: "AccuracyOnly",
+    Mode.TEST06: "PerformanceOnly",
+}
 
 
 def _run(script: str, *arguments: str) -> str:
@@ -36,7 +49,7 @@ def run_phase_apart(
     folder: Path,
     fields: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The outcome of our phase over a scripted engine."""
+    """The outcome of our phase over a scripted engine, at the plan's rate."""
     plan_path = folder.with_suffix(".plan.json")
     plan_path.write_text(plan.model_dump_json())
     more = [json.dumps(fields)] if fields else []
@@ -45,24 +58,38 @@ def run_phase_apart(
     return outcome
 
 
+def find_rate_apart(
+    plan: RunPlan, behaviour: str, scenario: Scenario, folder: Path, start: float | None
+) -> dict[str, Any]:
+    """The outcome of a search for the scenario's rate, from this Offline rate on."""
+    plan_path = folder.with_suffix(".plan.json")
+    plan_path.write_text(plan.model_dump_json())
+    more = [json.dumps(start)]
+    text = _run("phase_process.py", str(plan_path), behaviour, scenario, "rate", str(folder), *more)
+    outcome: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return outcome
+
+
 def run_directly(
-    conf: Path,
+    plan: RunPlan,
     scenario: Scenario,
     mode: Mode,
-    samples: int,
+    like: Path,
     folder: Path,
     fields: dict[str, int] | None = None,
 ) -> None:
-    """LoadGen used directly; its logs are then in ``folder``."""
+    """LoadGen used directly, with the files of the phase ``like``; its logs are in ``folder``."""
     folder.mkdir()
     _run(
         "direct_run.py",
-        str(conf),
-        scenario,
+        str(like / "user.conf"),
+        loadgen_model(plan.suite, scenario),
+        scenario.loadgen,
         MODES[mode],
-        str(samples),
+        str(plan.samples),
         str(folder),
         json.dumps(fields or {}),
+        str(like / "audit.config"),
     )
 
 
