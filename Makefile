@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fleet lint lock reference clean
+.PHONY: help setup run test test-fleet mlperf-proof lint lock reference clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -44,6 +44,12 @@ test-fleet: $(TEST_VENV)/.ready ## provision and benchmark test machines; needs 
 	@dpkg-query --show $(FLEET_PACKAGES) >/dev/null 2>&1 \
 	|| { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(FLEET_PACKAGES) >/dev/null; }
 	$(TEST_VENV)/bin/pytest tests/fleet $(PYTEST_ARGS)
+
+PROOF := tests/mlperf_proof
+
+mlperf-proof: setup ## every scenario at MLPerf's length on this machine, packed as submissions; 80 minutes, goes on where it was stopped
+	ansible-playbook run_benchmark.yml -i $(PROOF)/inventory/ -e @$(PROOF)/datacenter.yml
+	ansible-playbook run_benchmark.yml -i $(PROOF)/inventory/ -e @$(PROOF)/edge.yml
 
 # Controller, agent with the CPU build of vLLM, and the tools, in one environment.
 $(TEST_VENV)/.ready: $(VENV)/.ready locks/tools.txt locks/agent-cpu.txt
