@@ -135,15 +135,16 @@ def submission(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder to write. Default: submission-DIVISION-ROUND in the run's."),
+        typer.Option(help="Folder to write. Default: submission/DIVISION in the run's."),
     ] = None,
-    allow_failed: Annotated[
-        list[str] | None,
+    rehearsal: Annotated[
+        bool,
         typer.Option(
-            help="accuracy: make a closed package all the same where only the accuracy is below "
-            "its target; the package says so. Nothing else can be allowed."
+            "--rehearsal",
+            help="Try the whole way with what cannot be submitted: made-up articles, random "
+            "weights, shorter answers, an accuracy below its target. Every page says so.",
         ),
-    ] = None,
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -166,7 +167,7 @@ def submission(
             round_name=round_,
             hosts=tuple(host or ()),
             system_file=system_file,
-            allowed=tuple(allow_failed or ()),
+            rehearsal=rehearsal,
             force=force,
         )
         if write_system_file is not None:

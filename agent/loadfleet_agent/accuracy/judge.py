@@ -24,14 +24,7 @@ def judge_accuracy(
             passed=None,
         )
     target = ACCURACY_TARGETS[suite]
-    missed = [
-        f"{name} {getattr(score, name):.4f} below {least:.4f}"
-        for name, least in target.rouge_minimum.items()
-        if getattr(score, name) < least
-    ]
-    low, high = target.gen_len_range
-    if not low <= score.gen_len <= high:
-        missed.append(f"gen_len {score.gen_len} outside {low:.1f} to {high:.1f} characters")
+    missed = score.missed(target)
     if score.gen_num != target.samples:
         missed.append(f"{score.gen_num} samples, not {target.samples}")
     return Accuracy(

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Document, Frozen, Name, Sha256, UtcTime
-from .benchmark import Mode, Scenario
+from .benchmark import AccuracyTarget, Mode, Scenario
 from .dataset import DatasetLabel, SkippedDataset
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
@@ -112,6 +112,21 @@ class RougeScore(Frozen):
     rougeLsum: float  # noqa: N815
     gen_len: int = Field(description="characters of all processed predictions")
     gen_num: int = Field(description="samples")
+
+    def missed(self, target: AccuracyTarget) -> list[str]:
+        """Each target that the score misses, with both numbers; the samples are not looked at.
+
+        99 % of each ROUGE reference, and 90 % to 110 % of its length.
+        """
+        missed = [
+            f"{name} {getattr(self, name):.4f} below {least:.4f}"
+            for name, least in target.rouge_minimum.items()
+            if getattr(self, name) < least
+        ]
+        low, high = target.gen_len_range
+        if not low <= self.gen_len <= high:
+            missed.append(f"gen_len {self.gen_len} outside {low:.1f} to {high:.1f} characters")
+        return missed
 
 
 class Accuracy(Frozen):

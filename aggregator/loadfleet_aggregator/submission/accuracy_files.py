@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loadfleet_agent.contract.benchmark import AccuracyTarget
 from loadfleet_agent.contract.result import RougeScore
 from loadfleet_agent.contract.run_folder import file_sha256
 
@@ -46,19 +45,6 @@ def prints_score(text: Path, score: RougeScore) -> bool:
         | {"gen_len": score.gen_len, "gen_num": score.gen_num}
     )
     return line in _lines(text)
-
-
-def missed_targets(score: RougeScore, target: AccuracyTarget) -> list[str]:
-    """Each target that a score misses, with both numbers."""
-    missed = [
-        f"{name} {getattr(score, name):.4f} below {least:.4f}"
-        for name, least in target.rouge_minimum.items()
-        if getattr(score, name) < least
-    ]
-    low, high = target.gen_len_range
-    if not low <= score.gen_len <= high:
-        missed.append(f"gen_len {score.gen_len} outside {low:.1f} to {high:.1f} characters")
-    return missed
 
 
 def failed_test06(text: Path, *, streams: bool) -> list[str]:

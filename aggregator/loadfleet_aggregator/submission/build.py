@@ -13,7 +13,7 @@ from loadfleet_agent.contract.base import NAME_PATTERN
 from ..fleet.record import RunRecord, read_record
 from .alike import check_alike
 from .description import check_system_ids, describe
-from .finding import Finding, Flaw, SubmissionRefused
+from .finding import Finding, SubmissionRefused
 from .measured import Measured, choose_hosts, read_hosts
 from .package import Part, write_package
 from .pages import new_package
@@ -37,7 +37,8 @@ class Request:
     hosts: tuple[str, ...] = ()
     """Empty: all that took part."""
     system_file: Path | None = None
-    allowed: frozenset[Flaw] = frozenset()
+    rehearsal: bool = False
+    """Build the package in spite of findings that a rehearsal may have; it says so throughout."""
     force: bool = False
     """Replace a package that is there."""
 
@@ -49,7 +50,8 @@ class Submission:
     folder: Path
     systems: tuple[str, ...]
     scores: tuple[Score, ...]
-    allowed: tuple[Finding, ...]
+    flaws: tuple[Finding, ...]
+    """What makes it a rehearsal; none in a package that can be submitted."""
 
 
 def parse_request(
@@ -61,12 +63,12 @@ def parse_request(
     round_name: str = NEWEST_ROUND,
     hosts: tuple[str, ...] = (),
     system_file: Path | None = None,
-    allowed: tuple[str, ...] = (),
+    rehearsal: bool = False,
     force: bool = False,
 ) -> Request:
     """A request from plain words. Raises SubmissionRefused with every one that is wrong.
 
-    ``output`` is by default ``submission-<division>-<round>`` in the run's folder.
+    ``output`` is by default ``submission/<division>`` in the run's folder.
     """
     wrong = []
     if not re.fullmatch(NAME_PATTERN, submitter):
@@ -76,23 +78,17 @@ def parse_request(
         wrong.append(_no_such("--division", division, list(Division)))
     if round_name not in ROUNDS:
         wrong.append(_no_such("--round", round_name, list(ROUNDS)))
-    wrong += [
-        _no_such("--allow-failed", name, list(Flaw)) for name in allowed if name not in list(Flaw)
-    ]
-    if allowed and division == Division.OPEN:
-        what = "the open division has no accuracy target that could fail"
-        wrong.append(Finding(where="--allow-failed", what=what, todo="leave it out"))
     if wrong:
         raise SubmissionRefused(wrong)
     return Request(
         folder=folder,
-        output=output or folder / f"submission-{division}-{round_name}",
+        output=output or folder / "submission" / division,
         submitter=submitter,
         division=Division(division),
         round=ROUNDS[round_name],
         hosts=hosts,
         system_file=system_file,
-        allowed=frozenset(map(Flaw, allowed)),
+        rehearsal=rehearsal,
         force=force,
     )
 
@@ -112,14 +108,19 @@ def build_submission(request: Request) -> Submission:
     hosts, file, findings = _read(request, record)
     parts, more = _describe(request, hosts, file)
     findings += more + _check_output(request)
-    refused = [item for item in findings if item.flaw not in request.allowed]
+    findings = list(dict.fromkeys(findings))
+    refused = [item for item in findings if not (request.rehearsal and item.rehearsable)]
     if refused:
-        raise SubmissionRefused(list(dict.fromkeys(refused)))
+        raise SubmissionRefused(refused)
     scores = [
         score
         for part in parts
         for score in score_host(
-            part.host, part.description.system_id, request.round, request.division
+            part.host,
+            part.description.system_id,
+            request.round,
+            request.division,
+            rehearsal=bool(findings),
         )
     ]
     package = new_package(
@@ -138,7 +139,7 @@ def build_submission(request: Request) -> Submission:
         folder=request.output,
         systems=tuple(part.description.system_id for part in parts),
         scores=tuple(scores),
-        allowed=tuple(findings),
+        flaws=tuple(findings),
     )
 
 

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from loadfleet_agent.contract.base import Frozen
-
-
-class Flaw(StrEnum):
-    """A flaw with which a package may be built where the user says so; there is no other."""
-
-    ACCURACY = "accuracy"
 
 
 class Finding(Frozen):
@@ -20,8 +13,9 @@ class Finding(Frozen):
     where: str
     what: str
     todo: str
-    flaw: Flaw | None = None
-    """None: nothing but doing it helps."""
+    rehearsable: bool = False
+    """Whether a rehearsal may have it: the logs are whole and true, but of something that the
+    division does not take."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.todo}"

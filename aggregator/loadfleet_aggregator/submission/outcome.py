@@ -12,9 +12,7 @@ from .scores import STATEMENT
 
 def submission_lines(made: Submission) -> list[str]:
     """The scores, each with the words that MLPerf's rules ask for, the flaws, the folder."""
-    flaws = [
-        f"allowed, but not by MLPerf: {finding.where}: {finding.what}" for finding in made.allowed
-    ]
+    flaws = [f"rehearsal, because of {finding.where}: {finding.what}" for finding in made.flaws]
     return [*map(str, made.scores), *flaws, str(made.folder)]
 
 
@@ -27,7 +25,8 @@ def submission_json(made: Submission) -> str:
                 score.model_dump(mode="json") | {"verified": False, "statement": STATEMENT}
                 for score in made.scores
             ],
-            "allowed": [finding.model_dump(mode="json") for finding in made.allowed],
+            "rehearsal": bool(made.flaws),
+            "flaws": [finding.model_dump(mode="json") for finding in made.flaws],
         },
         indent=2,
     )

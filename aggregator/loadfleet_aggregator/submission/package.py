@@ -29,6 +29,7 @@ from .rounds import Division, PackagedFile, Round, Treatment
 from .rules import needs_test06, packaged_files
 from .source_code import write_source
 
+REHEARSAL = "rehearsal, not for submission"
 EMPTY_USER_CONF = "# Empty: LoadGen's own mlperf.conf decides everything.\n"
 """The submission checker refuses an empty file; a run of official length may set nothing."""
 
@@ -71,7 +72,10 @@ def _write_system(
     folder: Path, package: Package, round_: Round, division: Division, part: Part
 ) -> None:
     host, description = part.host, part.description
-    _write_json(folder / "systems" / f"{description.system_id}.json", description.system)
+    system = description.system
+    if package.flaws:
+        system = system | {"sw_notes": "; ".join(filter(None, (REHEARSAL, system["sw_notes"])))}
+    _write_json(folder / "systems" / f"{description.system_id}.json", system)
     for scenario in host.scenarios:
         places = {
             "system": description.system_id,

@@ -31,8 +31,8 @@ class Package(Frozen):
     source: str
     """Folder of the implementation, below the submitter's."""
     scores: tuple[Score, ...]
-    allowed: tuple[Finding, ...]
-    """Flaws with which the package was built all the same."""
+    flaws: tuple[Finding, ...]
+    """What makes the package a rehearsal; empty in one that can be submitted."""
 
 
 def package_readme(package: Package, described: dict[str, Measured]) -> str:
@@ -111,7 +111,7 @@ def new_package(
     submitter: str,
     benchmark: str,
     scores: list[Score],
-    allowed: list[Finding],
+    flaws: list[Finding],
 ) -> Package:
     return Package(
         round=round_.name,
@@ -120,7 +120,7 @@ def new_package(
         benchmark=benchmark,
         source=f"{round_.source}/{benchmark}/{implementation_id()}",
         scores=tuple(scores),
-        allowed=tuple(allowed),
+        flaws=tuple(flaws),
     )
 
 

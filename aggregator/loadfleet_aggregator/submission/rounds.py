@@ -160,13 +160,17 @@ ALLOWED_LABELS = {
 }
 """Labels of a run with which a division still takes it; "output-limit" stands for all of them."""
 
+REHEARSAL_LABELS = frozenset(
+    {"random-weights", "synthetic-dataset", "rebuilt-dataset", "output-limit"}
+)
+"""Labels with which LoadGen's logs are still of official length, from a model that answered."""
+
 
 def forbidden_labels(division: Division, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Those of a run's labels that keep it out of the division."""
-    allowed = ALLOWED_LABELS[division]
-    return tuple(
-        label
-        for label in labels
-        if label not in allowed
-        and not ("output-limit" in allowed and label.startswith("output-limit-"))
-    )
+    return tuple(label for label in labels if not is_among(label, ALLOWED_LABELS[division]))
+
+
+def is_among(label: str, names: frozenset[str]) -> bool:
+    """Whether a label is one of ``names``, in which "output-limit" stands for every limit."""
+    return (label if not label.startswith("output-limit-") else "output-limit") in names

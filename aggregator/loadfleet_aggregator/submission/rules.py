@@ -25,10 +25,17 @@ from loadfleet_agent.contract.run_folder import (
     VERIFY_ACCURACY,
 )
 
-from .accuracy_files import failed_test06, missed_targets, prints_score
-from .finding import Finding, Flaw
+from .accuracy_files import failed_test06, prints_score
+from .finding import Finding
 from .measured import COLLECT_AGAIN, Measured
-from .rounds import Division, PackagedFile, Round, forbidden_labels
+from .rounds import (
+    REHEARSAL_LABELS,
+    Division,
+    PackagedFile,
+    Round,
+    forbidden_labels,
+    is_among,
+)
 from .scores import metric
 
 RUN_ANEW = "run it anew under another loadfleet_run_id"
@@ -88,6 +95,7 @@ def _check_labels(host: Measured, division: Division) -> Iterator[Finding]:
             where=host.where(PLAN),
             what=f"{label}, which the {division} division does not take",
             todo=LABEL_REMEDIES.get(label, "run it with the profile's own generation settings"),
+            rehearsable=is_among(label, REHEARSAL_LABELS),
         )
 
 
@@ -167,14 +175,13 @@ def _check_accuracy(host: Measured, scenario: Scenario, division: Division) -> I
             what=f"{judged.score.gen_num} samples scored, not {target.samples}",
             todo=RUN_ANEW,
         )
-    missed = missed_targets(judged.score, target)
-    # With a label that the division refuses, the targets mean nothing and add no reason.
-    if missed and division is Division.CLOSED and not host.labels:
+    missed = judged.score.missed(target)
+    if missed and division is Division.CLOSED:
         yield Finding(
             where=host.where(*place),
             what=f"accuracy below MLPerf's target: {'; '.join(missed)}",
             todo="use weights or a precision that keep it, or the open division",
-            flaw=Flaw.ACCURACY,
+            rehearsable=True,
         )
 
 

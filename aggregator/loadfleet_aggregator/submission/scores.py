@@ -30,6 +30,8 @@ class Score(Frozen):
     value: float
     unit: str
     accuracy: RougeScore
+    rehearsal: bool
+    """Whether the division does not take what was run: then it is no result of MLPerf."""
 
     @property
     def amount(self) -> str:
@@ -39,16 +41,19 @@ class Score(Frozen):
     def title(self) -> str:
         """What was measured, in the form of MLPerf's footnotes."""
         division = self.division.value.capitalize()
+        rehearsal = "Rehearsal, no result of " if self.rehearsal else ""
         return (
-            f"MLPerf {self.round} Inference {division} {self.benchmark} {self.scenario.value}, "
-            f"{self.system}"
+            f"{rehearsal}MLPerf {self.round} Inference {division} {self.benchmark} "
+            f"{self.scenario.value}, {self.system}"
         )
 
     def __str__(self) -> str:
         return f"{self.title}: {self.amount} (unverified). {STATEMENT}"
 
 
-def score_host(host: Measured, system: str, round_: Round, division: Division) -> list[Score]:
+def score_host(
+    host: Measured, system: str, round_: Round, division: Division, *, rehearsal: bool
+) -> list[Score]:
     """A score for each scenario that has a performance and an accuracy run."""
     found = []
     for scenario in host.scenarios:
@@ -67,6 +72,7 @@ def score_host(host: Measured, system: str, round_: Round, division: Division) -
                     value=value,
                     unit=unit,
                     accuracy=judged.score,
+                    rehearsal=rehearsal,
                 )
             )
     return found

@@ -33,7 +33,7 @@ class TestPackage:
         done = submission(run, *USUAL, "--round", "v6.1", "--system-file", file)
         assert done.returncode == 0, done.stderr
         *scores, folder = done.stdout.splitlines()
-        assert folder == str(run / "submission-closed-v6.1")
+        assert folder == str(run / "submission/closed")
         assert Path(folder, "closed/Example/systems/gpu-01.json").is_file()
         assert len(scores) == 2
         for line in scores:
@@ -48,7 +48,8 @@ class TestPackage:
         told = json.loads(done.stdout)
         assert told["package"] == str(output)
         assert told["systems"] == ["gpu-01"]
-        assert told["allowed"] == []
+        assert told["flaws"] == []
+        assert told["rehearsal"] is False
         assert [score["scenario"] for score in told["scores"]] == ["Offline", "Server"]
         assert {score["statement"] for score in told["scores"]} == {STATEMENT}
         assert {score["verified"] for score in told["scores"]} == {False}
@@ -58,7 +59,7 @@ class TestPackage:
         file = write_system_file(tmp_path / "system.json")
         done = submission(run.parent / "latest", *USUAL, "--system-file", file)
         assert done.returncode == 0, done.stderr
-        assert (run / "submission-closed-v6.1").is_dir()
+        assert (run / "submission/closed").is_dir()
 
 
 class TestRefusal:
@@ -78,7 +79,7 @@ class TestRefusal:
         assert done.returncode == 2
         told = json.loads(done.stdout)["refused"]
         assert len(told) == len(ASKED)
-        assert set(told[0]) == {"where", "what", "todo", "flaw"}
+        assert set(told[0]) == {"where", "what", "todo", "rehearsable"}
 
     @pytest.mark.parametrize(
         ("arguments", "where"),
@@ -88,7 +89,6 @@ class TestRefusal:
             (["--submitter", "A", "--division", "network"], "--division"),
             ([*USUAL, "--round", "v4.0"], "--round"),
             ([*USUAL, "--host", "gpu-99"], "--host gpu-99"),
-            ([*USUAL, "--allow-failed", "seeds"], "--allow-failed"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

@@ -15,7 +15,7 @@ from loadfleet_aggregator.submission.scores import STATEMENT
 from ..helpers import HostRun, logged_value, rehash_phases, reseal
 from .conftest import Seal
 from .official_runs import collect, reference_score, rescore
-from .packages import ASKED, SUBMITTER, submit, write_system_file
+from .packages import ASKED, SUBMITTER, WHERE, lines, refused, submit, write_system_file
 
 SOURCE = "llama3.1-8b/loadfleet-agent-0.1.0"
 PERFORMANCE = [f"performance/run_1/mlperf_log_{name}.txt" for name in ("detail", "summary")]
@@ -324,28 +324,56 @@ class TestOpen:
         run = collect(tmp_path / "results", [seal()])
         rescore(run / "hosts/gpu-01", low)
         made = submit(run, division="open")
-        assert made.allowed == ()
+        assert made.flaws == ()
         text = (made.folder / f"open/{SUBMITTER}/documentation/README.md").read_text("utf-8")
         assert "| 12.5 |" in text
 
 
-class TestAllowFailedAccuracy:
+class TestRehearsal:
+    """A package of what cannot be submitted, which says so wherever it is read."""
+
     @pytest.fixture
     def low(self, run: Path, host: Path) -> Path:
         rescore(host, reference_score(Suite.DATACENTER).model_copy(update={"rouge1": 12.5}))
         return run
 
-    def test_builds_the_package_and_says_so_in_it(self, low: Path) -> None:
-        made = submit(low, allowed=("accuracy",))
-        (flaw,) = made.allowed
+    def test_of_an_accuracy_below_its_target(self, low: Path) -> None:
+        made = submit(low, rehearsal=True)
+        (flaw,) = made.flaws
         assert "rouge1 12.5000 below 38.3914" in flaw.what
-        for name in ("documentation", "results/gpu-01/llama3.1-8b/Offline"):
-            text = (made.folder / f"closed/{SUBMITTER}/{name}/README.md").read_text("utf-8")
-            assert flaw.what in text
-            assert "nown flaw" in text
+        root = made.folder / f"closed/{SUBMITTER}"
+        pages = sorted(root.rglob("*.md"))
+        assert len(pages) == 6  # of two scenarios, the source and the documentation
+        for page in pages:
+            assert page.read_text("utf-8").startswith("> **Rehearsal: not for submission.**")
+        assert flaw.what in (root / "documentation/README.md").read_text("utf-8")
+        system = json.loads((root / "systems/gpu-01.json").read_text("utf-8"))
+        assert system["sw_notes"].startswith("rehearsal, not for submission; ")
+        assert [score.title.split(",")[0] for score in made.scores] == ["Rehearsal"] * 2
 
-    def test_says_nothing_of_flaws_where_there_are_none(self, run: Path) -> None:
-        made = submit(run, allowed=("accuracy",))
-        assert made.allowed == ()
-        text = (made.folder / f"closed/{SUBMITTER}/documentation/README.md").read_text("utf-8")
-        assert "flaw" not in text
+    @pytest.mark.parametrize("division", ["closed", "open"])
+    def test_of_made_up_articles_and_random_weights(
+        self, seal: Seal, tmp_path: Path, division: str
+    ) -> None:
+        host = seal(
+            engine={"load_format": "dummy"},
+            dataset={"source": "synthetic"},
+            generation={"max_tokens": 256},
+        )
+        run = collect(tmp_path / "results", [host])
+        labels = ["random-weights", "synthetic-dataset", "output-limit-256"]
+        refusing = labels if division == "closed" else labels[1:2]
+        expected = {
+            f"{WHERE}/plan.json: {label}, which the {division} division does not take"
+            for label in refusing
+        }
+        findings = refused(run, division=division)
+        assert set(lines(findings)) == expected
+        made = submit(run, division=division, rehearsal=True)
+        assert set(lines(list(made.flaws))) == expected
+
+    def test_says_nothing_where_everything_is_right(self, run: Path) -> None:
+        made = submit(run, rehearsal=True)
+        assert made.flaws == ()
+        for page in (made.folder / f"closed/{SUBMITTER}").rglob("*.md"):
+            assert "ehearsal" not in page.read_text("utf-8")
