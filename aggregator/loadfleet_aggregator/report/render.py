@@ -13,7 +13,7 @@ from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.files import write_atomic, write_model
 
 from ..fleet.record import LATEST
-from .model import FleetReport, PhaseReport
+from .model import FleetReport, HostReport, PhaseReport
 
 CSV_COLUMNS = (
     "host",
@@ -82,7 +82,7 @@ def render_csv(report: FleetReport) -> str:
     writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for host in report.hosts:
-        performance = {p.scenario: p for p in host.phases if p.mode == Mode.PERFORMANCE}
+        performance = _performance(host)
         offline = performance.get(Scenario.OFFLINE)
         server = performance.get(Scenario.SERVER)
         interactive = performance.get(Scenario.INTERACTIVE)
@@ -110,6 +110,29 @@ def render_csv(report: FleetReport) -> str:
             }
         )
     return stream.getvalue()
+
+
+def _performance(host: HostReport) -> dict[Scenario, PhaseReport]:
+    return {phase.scenario: phase for phase in host.phases if phase.mode == Mode.PERFORMANCE}
+
+
+def _performed(report: FleetReport) -> list[Scenario]:
+    """Scenarios of which any host completed a performance run."""
+    done = {scenario for host in report.hosts for scenario in _performance(host)}
+    return [scenario for scenario in Scenario if scenario in done]
+
+
+def _metric(scenario: Scenario) -> str:
+    """What MLPerf counts of a scenario."""
+    return f"{scenario} " + ("p90 ms" if scenario is Scenario.SINGLE_STREAM else "tokens/s")
+
+
+def _figure(host: HostReport, scenario: Scenario) -> str:
+    """A host's number of that metric."""
+    phase = _performance(host).get(scenario)
+    if scenario is Scenario.SINGLE_STREAM:
+        return _ms(phase.latency.percentiles["90.00"] if phase and phase.latency else None)
+    return _number(phase.tokens_per_second if phase else None)
 
 
 def _served(name: str, phase: PhaseReport | None) -> dict[str, object]:
@@ -140,6 +163,9 @@ def _environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "performed": _performed,
+        "metric": _metric,
+        "figure": _figure,
         "number": _number,
         "ms": _ms,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",

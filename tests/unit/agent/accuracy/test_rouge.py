@@ -25,6 +25,16 @@ from rouge_score import rouge_scorer
 from tokenizers import Tokenizer
 
 PAIRS = 150
+OFFICIAL = RougeScore(
+    rouge1=52.5492,
+    rouge2=43.0366,
+    rougeL=41.3155,
+    rougeLsum=52.0964,
+    gen_len=63_789,
+    gen_num=PAIRS,
+)
+"""What ``language/llama3.1-8b/evaluation.py`` of mlcommons/inference at b66003e1 prints (evaluate
+0.4.6, int32) of the pairs of ``texts``: an accuracy log of the tiny model's token ids."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +77,7 @@ def _directly(texts: list[tuple[str, str]], nltk_data: Path) -> RougeScore:
     return RougeScore(**means, gen_len=length, gen_num=len(texts))
 
 
-def test_equals_rouge_score_and_nltk_used_directly(
+def test_equals_mlperfs_evaluation_and_its_libraries_used_directly(
     texts: list[tuple[str, str]], tokenizer: ModelTokenizer, tiny_folder: Path, nltk_data: Path
 ) -> None:
     stop = _stop_token(tiny_folder)
@@ -84,8 +94,7 @@ def test_equals_rouge_score_and_nltk_used_directly(
         nltk_data,
         lambda done, total: told.append((done, total)),
     )
-    assert score == _directly(texts, nltk_data)
-    assert 20 < score.rouge1 < 90  # neither nothing nor all alike: the comparison means something
+    assert score == _directly(texts, nltk_data) == OFFICIAL
     assert told[-1] == (PAIRS, PAIRS)
     assert told == sorted(told)
 

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.report.model import FleetReport
@@ -127,6 +128,25 @@ class TestHtml:
         assert "Offline" in html
         assert Page(html).tags.count("svg") == 1
 
+    def test_has_a_column_for_each_scenario_that_was_run(self, complete: FleetReport) -> None:
+        host = complete.hosts[0]
+        (server,) = (p for p in host.phases if p.name == "server-performance")
+        assert server.latency
+        change = {"scenario": Scenario.SINGLE_STREAM, "name": "singlestream-performance"}
+        others = tuple(phase for phase in host.phases if phase is not server)
+        edge = host.model_copy(update={"phases": (*others, server.model_copy(update=change))})
+        report = complete.model_copy(update={"hosts": (edge, complete.hosts[1])})
+        p90_ms = server.latency.percentiles["90.00"] / 1e6
+        html = "".join(Page(render_html(report)).text)
+        markdown = render_markdown(report)
+        for text in (html, markdown):
+            for heading in ("Offline tokens/s", "Server tokens/s", "SingleStream p90 ms"):
+                assert heading in text
+            assert "Interactive tokens/s" not in text
+        (row,) = (line for line in markdown.splitlines() if line.startswith("| host-a | ok"))
+        shown = row.split(" | ")[-2].replace(",", "")
+        assert float(shown) == pytest.approx(p90_ms, abs=0.05)
+
     def test_shows_a_run_of_which_nothing_came(self, tmp_path: Path) -> None:
         report = build_report(make_run(tmp_path, [], inventory=["host-z"]))
         text = "".join(Page(render_html(report)).text)
@@ -162,7 +182,7 @@ class TestMarkdown:
     def test_keeps_a_hosts_text_in_its_cell(self, fleet: Path, hostile: str) -> None:
         text = render_markdown(noted(fleet, "host-b", "failed", "deploy", hostile))
         (row,) = (line for line in text.splitlines() if line.startswith("| host-b"))
-        assert self.cells(row) == 5
+        assert self.cells(row) == self.cells(self.tables(text)[0][0])
         assert "\r" not in row
         assert "<script" not in text
         assert hostile[-1] in row.rsplit("because ", 1)[1]
