@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import logging
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RevisionNotFoundError,
-)
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers, disable_progress_bars
-from huggingface_hub.utils import logging as hub_logging
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.utils import build_hf_headers
 
 from .. import __version__
 from ..contract.status import FailureCode
 from ..failure import RunFailure
+from ..http import (
+    TIMEOUT_S,
+    answered,
+    checked_address,
+    http_errors,
+    not_as_expected,
+    read_into,
+)
 from .hub_cache import HubFile, is_commit, repository_folder
-from .transfer import ModelInCache, Partial, Stopped, Tell, alone, bring, complete, present
+from .transfer import ModelInCache, Partial, Tell, alone, bring, complete, present
 
 HUB = "https://huggingface.co"
 WANTED = (
@@ -43,7 +39,6 @@ WANTED = (
 """Of the files at the top of a repository. Weights in other formats and folders are not needed."""
 TOKEN_CREDENTIAL = "hf_token"
 """Name of the token among the credentials that systemd gives to a unit (LoadCredential=)."""
-TIMEOUT_S = 30.0
 
 
 def read_token(path: Path | None) -> str | None:
@@ -77,10 +72,10 @@ def check_access(repo: str, revision: str, endpoint: str, token: str | None) -> 
     Asks for the metadata and the head of one file; writes nothing. Raises RunFailure: hub-access,
     hub-unreachable, or model-missing if there is no such revision or it is no usable model.
     """
-    endpoint = _endpoint(endpoint)
+    endpoint = checked_address(endpoint)
     commit, _ = _list_files(repo, revision, endpoint, token)
     url = hf_hub_url(repo, "config.json", revision=commit, endpoint=endpoint)
-    with _hub_errors(repo, revision, endpoint, token):
+    with _errors(repo, revision, endpoint, token):
         get_hf_file_metadata(url, token=token or False, timeout=TIMEOUT_S, endpoint=endpoint)
     return commit
 
@@ -102,7 +97,7 @@ def download_model(
     for a revision that is no commit, model-missing, model-corrupt (the bad file is removed),
     hub-access, hub-unreachable, no-space.
     """
-    endpoint = _endpoint(endpoint)
+    endpoint = checked_address(endpoint)
     if not is_commit(revision):
         commit, _ = _list_files(repo, revision, endpoint, token)
         raise RunFailure(
@@ -114,7 +109,7 @@ def download_model(
         return found
     commit, files = _list_files(repo, revision, endpoint, token)
     if commit != revision:
-        raise _no_hub(endpoint, f"asked for {revision}, it answered for {commit}")
+        raise not_as_expected(endpoint, f"asked for {revision}, it answered for {commit}")
     headers = build_hf_headers(
         token=token or False, library_name="loadfleet-agent", library_version=__version__
     )
@@ -122,22 +117,8 @@ def download_model(
 
     def read(file: HubFile, partial: Partial) -> None:
         url = hf_hub_url(repo, file.path, revision=commit, endpoint=endpoint)
-        with _hub_errors(repo, revision, endpoint, token):
-            try:
-                http_get(
-                    url,
-                    partial,
-                    resume_size=partial.tell(),
-                    headers=headers,
-                    expected_size=file.size_bytes,
-                )
-            except HfHubHTTPError as error:
-                if error.response.status_code != 416:
-                    raise
-            except OSError as error:
-                if error.errno is not None or isinstance(error, OfflineModeIsEnabled):
-                    raise
-            # Otherwise the hub has ended the file at another size, which the caller sees.
+        with _errors(repo, revision, endpoint, token):
+            read_into(url, partial, file.size_bytes, headers)
 
     with alone(repository, tell):
         if found := present(repository, repo, revision, tell):  # by the other process
@@ -150,13 +131,10 @@ def _list_files(
     repo: str, revision: str, endpoint: str, token: str | None
 ) -> tuple[str, tuple[HubFile, ...]]:
     """The commit of a revision and what of its files is wanted."""
-    # Its warnings show addresses with signatures in them, its bars fill a journal.
-    hub_logging.set_verbosity(logging.CRITICAL)
-    disable_progress_bars()
     # It would ask huggingface.co what to call itself, whatever the endpoint.
     constants.HF_HUB_DISABLE_TELEMETRY = True
     api = HfApi(endpoint=endpoint, token=token or False, library_name="loadfleet-agent")
-    with _hub_errors(repo, revision, endpoint, token):
+    with _errors(repo, revision, endpoint, token):
         info = api.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
         files = tuple(
             HubFile(
@@ -170,7 +148,7 @@ def _list_files(
         )
         commit = str(info.sha)
     if not is_commit(commit):
-        raise _no_hub(endpoint, f"it names no commit of {revision}")
+        raise not_as_expected(endpoint, f"it names no commit of {revision}")
     for pattern in ("config.json", "tokenizer.json", "*.safetensors"):
         if not any(fnmatch.fnmatchcase(item.path, pattern) for item in files):
             raise RunFailure(
@@ -179,53 +157,12 @@ def _list_files(
     return commit, files
 
 
-def _endpoint(text: str) -> str:
-    """The address of the hub in one form. Raises RunFailure (bad-plan) if it is none."""
-    if "@" in text:  # it would be written to the record and shown in every message
-        raise RunFailure(FailureCode.BAD_PLAN, "endpoint: give a token in --token-file, not in it")
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise RunFailure(FailureCode.BAD_PLAN, f"endpoint {text}: wanted is http(s)://host[:port]")
-    return text.rstrip("/")
-
-
-@contextlib.contextmanager
-def _hub_errors(repo: str, revision: str, endpoint: str, token: str | None) -> Iterator[None]:
-    """Every error of huggingface_hub as a RunFailure of one line, without the token."""
-
-    def line(text: object) -> str:
-        whole = str(text).replace(token, "***") if token else str(text)
-        return next(iter(whole.strip().splitlines()), "")[:300]
-
-    try:
-        yield
-    except HfHubHTTPError as error:
-        raise _refusal(
-            error, repo, revision, endpoint, token, line(error.server_message or "")
-        ) from None
-    except HFValidationError as error:
-        raise RunFailure(FailureCode.BAD_PLAN, f"repository {repo}: {line(error)}") from None
-    except OfflineModeIsEnabled:
-        raise RunFailure(
-            FailureCode.HUB_UNREACHABLE, f"{endpoint} is not asked: HF_HUB_OFFLINE is set"
-        ) from None
-    except HTTPError as error:
-        reason = line(error) or type(error).__name__
-        raise RunFailure(
-            FailureCode.HUB_UNREACHABLE, f"{endpoint} cannot be reached: {reason}"
-        ) from None
-    except (OSError, RunFailure, Stopped):
-        raise
-    except Exception as error:  # of whatever it makes of an answer that is no hub's
-        raise _no_hub(endpoint, f"{type(error).__name__}: {line(error)}") from None
-
-
-def _no_hub(endpoint: str, why: str) -> RunFailure:
-    return RunFailure(FailureCode.HUB_UNREACHABLE, f"{endpoint} does not answer as a hub: {why}")
+def _errors(
+    repo: str, revision: str, endpoint: str, token: str | None
+) -> contextlib.AbstractContextManager[None]:
+    return http_errors(
+        endpoint, token, lambda error, said: _refusal(error, repo, revision, endpoint, token, said)
+    )
 
 
 def _refusal(
@@ -250,6 +187,5 @@ def _refusal(
     elif status == 403:
         text = f"{endpoint} forbids {repo}: {said or 'no reason given'}: see {page}"
     else:
-        text = f"{endpoint} answers {status}{f': {said}' if said else ''}"
-        return RunFailure(FailureCode.HUB_UNREACHABLE, text)
+        return answered(endpoint, status, said)
     return RunFailure(FailureCode.HUB_ACCESS, text)

@@ -21,6 +21,7 @@ from ...contract.dataset import RebuiltDataset
 from ...contract.files import write_model
 from ...contract.status import FailureCode
 from ...failure import RunFailure
+from ...http import TIMEOUT_S, checked_address, http_errors, not_as_expected, read_into
 from ...model.download import HUB
 from ...model.hub_cache import HubFile, VerifiedFile, is_commit, snapshot_folder
 from ...model.transfer import Partial, Tell, alone, bring
@@ -33,7 +34,6 @@ from ..origin import (
     hub_record,
     read_hub_record,
 )
-from .http import TIMEOUT_S, checked_address, http_errors, not_as_expected, read_into
 
 
 def fetch_hub(

@@ -23,6 +23,14 @@ from ...contract.dataset import DATASET_FILES
 from ...contract.files import write_model
 from ...contract.status import FailureCode
 from ...failure import RunFailure
+from ...http import (
+    checked_address,
+    content_length,
+    get_text,
+    http_errors,
+    not_as_expected,
+    read_into,
+)
 from ...model.transfer import FREE_MARGIN_BYTES, TELL_EVERY_S, Partial, Tell
 from ..origin import (
     FetchedDataset,
@@ -30,14 +38,6 @@ from ..origin import (
     md5_and_sha256,
     mlcommons_record,
     read_mlcommons_record,
-)
-from .http import (
-    checked_address,
-    content_length,
-    get_text,
-    http_errors,
-    not_as_expected,
-    read_into,
 )
 
 MLCOMMONS = "https://inference.mlcommons-storage.org/metadata"

@@ -651,9 +651,9 @@ def server(status: int, body: bytes, headers: dict[str, str] | None = None) -> I
 @pytest.mark.parametrize(
     ("status", "body", "word"),
     [
-        (200, b"<html>Please log in to the guest network</html>", "does not answer as a hub"),
-        (200, b"[]", "does not answer as a hub"),
-        (200, b'{"sha": 5}', "does not answer as a hub"),
+        (200, b"<html>Please log in to the guest network</html>", "does not answer as expected"),
+        (200, b"[]", "does not answer as expected"),
+        (200, b'{"sha": 5}', "does not answer as expected"),
         (500, b"", "answers 500"),
         (429, b"", "answers 429"),
         (407, b"", "answers 407"),

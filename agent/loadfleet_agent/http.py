@@ -1,22 +1,28 @@
-"""HTTP as fetching datasets needs it, by huggingface_hub's client: it retries and resumes."""
+"""HTTP as downloads need it, by huggingface_hub's client: it retries and resumes."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+)
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import disable_progress_bars, http_backoff
 from huggingface_hub.utils import logging as hub_logging
 
-from ... import __version__
-from ...contract.status import FailureCode
-from ...failure import RunFailure
-from ...model.transfer import Partial, Stopped
+from . import __version__
+from .contract.status import FailureCode
+from .failure import RunFailure
+from .model.transfer import Partial, Stopped
 
 TIMEOUT_S = 30.0
 RETRIES = 5
@@ -29,7 +35,7 @@ HEADERS = {"User-Agent": f"loadfleet-agent/{__version__}", "Accept-Encoding": "i
 def checked_address(text: str) -> str:
     """An address of a server in one form. Raises RunFailure (bad-plan) if it is none."""
     if "@" in text:  # it would be written to the record and shown in every message
-        raise RunFailure(FailureCode.BAD_PLAN, "endpoint: no user and no password in it")
+        raise RunFailure(FailureCode.BAD_PLAN, "endpoint: no user, password or token in it")
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -96,9 +102,18 @@ def _ask(method: str, url: str) -> Any:
     return response
 
 
+Refusal = Callable[[HfHubHTTPError, str], RunFailure]
+"""What an answer of 4xx or 5xx means, from it and a line of what the server said."""
+
+
 @contextlib.contextmanager
-def http_errors(address: str, token: str | None = None) -> Iterator[None]:
-    """Every error of the client as a RunFailure of one line, without the token."""
+def http_errors(
+    address: str, token: str | None = None, refusal: Refusal | None = None
+) -> Iterator[None]:
+    """Every error of the client as a RunFailure of one line, without the token.
+
+    ``refusal``: default hub-access, dataset-missing or hub-unreachable, by the status.
+    """
     # Its warnings show addresses with signatures in them, its bars fill a journal.
     hub_logging.set_verbosity(logging.CRITICAL)
     disable_progress_bars()
@@ -110,14 +125,10 @@ def http_errors(address: str, token: str | None = None) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        status, said = error.response.status_code, line(error.server_message or "")
-        text = f"{address} answers {status}{f': {said}' if said else ''}"
-        code = FailureCode.HUB_UNREACHABLE
-        if status in (401, 403):
-            code = FailureCode.HUB_ACCESS
-        elif status == 404:
-            code = FailureCode.DATASET_MISSING
-        raise RunFailure(code, text) from None
+        said = line(error.server_message or "")
+        raise (refusal or functools.partial(_dataset_refusal, address))(error, said) from None
+    except HFValidationError as error:  # of a repository's name
+        raise RunFailure(FailureCode.BAD_PLAN, line(error)) from None
     except OfflineModeIsEnabled:
         raise RunFailure(
             FailureCode.HUB_UNREACHABLE, f"{address} is not asked: HF_HUB_OFFLINE is set"
@@ -131,6 +142,23 @@ def http_errors(address: str, token: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:  # of whatever it makes of an answer that is not a server's of these
         raise not_as_expected(address, f"{type(error).__name__}: {line(error)}") from None
+
+
+def _dataset_refusal(address: str, error: HfHubHTTPError, said: str) -> RunFailure:
+    status = error.response.status_code
+    codes = {
+        401: FailureCode.HUB_ACCESS,
+        403: FailureCode.HUB_ACCESS,
+        404: FailureCode.DATASET_MISSING,
+    }
+    return answered(address, status, said, codes.get(status, FailureCode.HUB_UNREACHABLE))
+
+
+def answered(
+    address: str, status: int, said: str, code: FailureCode = FailureCode.HUB_UNREACHABLE
+) -> RunFailure:
+    """An answer that is an error, in the server's own words."""
+    return RunFailure(code, f"{address} answers {status}{f': {said}' if said else ''}")
 
 
 def not_as_expected(address: str, why: str) -> RunFailure:
