@@ -144,30 +144,28 @@ def test_a_file_of_them_is_one_that_the_file_source_takes(
     assert (read.prompts, read.references) == (built.prompts, built.references)
 
 
-@pytest.mark.parametrize(
-    "article",
-    [
-        "",
-        "{input} and {0} and {{x}} %s",
-        "Zürich “quoted” 日本 🚀 \u00a0 end",
-        "a\r\nb\tc\x00d  \n\n",
-        "<|begin_of_text|> inside <|eot_id|>",
-        "word " * 9000,
-    ],
-    ids=["empty", "braces", "unicode", "controls", "special-tokens", "longer-than-8000"],
-)
+ODD = {
+    "empty": "",
+    "braces": "{input} and {0} and {{x}} %s",
+    "unicode": "Zürich “quoted” 日本 🚀 \u00a0 end",
+    "controls": "a\r\nb\tc\x00d  \n\n",
+    "special tokens": "<|begin_of_text|> inside <|eot_id|>",
+    "longer than 8,000 tokens": "word " * 9000,
+}
+
+
 def test_whatever_an_article_holds_it_is_encoded_whole(
     tmp_path: Path,
     tokenizer: ModelTokenizer,
     official_encode: Callable[[list[str]], list[list[int]]],
-    article: str,
 ) -> None:
-    folder = write_hub_dataset(
-        tmp_path / "hub", [{"article": article, "highlights": "It\nis.", "id": "0"}]
-    )
-    built = _build(folder, tokenizer, 1)
-    assert built.prompts == official_encode([article])
-    assert built.references == ["It\nis."]
+    rows = [{"article": text, "highlights": "It\nis.", "id": name} for name, text in ODD.items()]
+    built = _build(write_hub_dataset(tmp_path / "hub", rows), tokenizer, len(ODD))
+    for name, ours, official in zip(
+        ODD, built.prompts, official_encode(list(ODD.values())), strict=True
+    ):
+        assert ours == official, name
+    assert set(built.references) == {"It\nis."}
 
 
 def test_a_short_run_takes_the_first_of_the_suites_samples(

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from huggingface_hub import snapshot_download
+from loadfleet_agent import http
 from loadfleet_agent.contract.benchmark import Suite
 from loadfleet_agent.contract.dataset import RebuiltDataset
 from loadfleet_agent.contract.run_folder import file_sha256
 from loadfleet_agent.contract.status import FailureCode
-from loadfleet_agent.dataset.fetch import http
 from loadfleet_agent.dataset.fetch.hub import dataset_commit, fetch_hub
 from loadfleet_agent.dataset.origin import FetchedDataset, dataset_repository, read_hub_record
 from loadfleet_agent.dataset.rebuilt import find_rebuilt

@@ -16,10 +16,11 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from loadfleet_agent import http
 from loadfleet_agent.contract.base import utc_now
 from loadfleet_agent.contract.benchmark import Suite
 from loadfleet_agent.contract.status import FailureCode
-from loadfleet_agent.dataset.fetch import http, mlcommons
+from loadfleet_agent.dataset.fetch import mlcommons
 from loadfleet_agent.dataset.fetch.mlcommons import fetch_mlcommons
 from loadfleet_agent.dataset.origin import FetchedDataset, read_mlcommons_record
 from loadfleet_agent.failure import RunFailure
