@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from loadfleet_agent.contract.benchmark import Mode, Scenario
+from loadfleet_agent.contract.plan import phase_name
 from loadfleet_aggregator.submission.build import Submission, build_submission, parse_request
 from loadfleet_aggregator.submission.finding import SubmissionRefused
 
@@ -74,66 +76,92 @@ def test_the_checker_finds_the_accuracy_alone_in_the_closed_package(
         assert any(word in line.lower() for word in words), line
 
 
-class TestSpoiled:
-    """Refused by the checker as a package, and by us as the run from which it would be made."""
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    """What the checker finds in the closed datacenter package as it is."""
+    summary = tmp_path_factory.mktemp("clean") / "summary.csv"
+    return frozenset(errors(check(package("datacenter", "closed"), summary)[1]))
 
-    @pytest.fixture(scope="class")
-    def clean(self, tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
-        """What the checker finds in the closed datacenter package as it is."""
-        summary = tmp_path_factory.mktemp("clean") / "summary.csv"
-        return frozenset(errors(check(package("datacenter", "closed"), summary)[1]))
 
-    @pytest.mark.parametrize(
-        ("phase", "name", "spoil"),
-        [
-            ("performance/run_1", "mlperf_log_detail.txt", lambda p: _cut(p)),
-            ("performance/run_1", "mlperf_log_detail.txt", lambda p: _log(p, "num_errors", 3)),
-            ("performance/run_1", "mlperf_log_detail.txt", lambda p: _log(p, "qsl_rng_seed", 1)),
-            (
-                "performance/run_1",
-                "mlperf_log_detail.txt",
-                lambda p: _log(p, "effective_min_duration_ms", 60_000),
-            ),
-            ("performance/run_1", "mlperf_log_summary.txt", Path.unlink),
-            ("accuracy", "mlperf_log_accuracy.json", Path.unlink),
-            ("accuracy", "accuracy.txt", lambda p: _replace(p, "'gen_num': 13368", "'gen_num': 9")),
-            ("accuracy", "mlperf_log_detail.txt", lambda p: _log(p, "qsl_rng_seed", 1)),
-            (
-                "TEST06",
-                "verify_accuracy.txt",
-                lambda p: _replace(p, "EOS check pass: True", "EOS check pass: False"),
-            ),
-        ],
-        ids=[
-            "log-cut-off", "errors", "seed", "short", "no-summary", "no-accuracy-log",
-            "too-few-samples", "seed-of-the-accuracy-run", "failed-test06",
-        ],
-    )  # fmt: skip
-    def test_file(
-        self,
-        tmp_path: Path,
-        clean: frozenset[str],
-        phase: str,
-        name: str,
-        spoil: Callable[[Path], None],
-    ) -> None:
-        root = tmp_path / "package"
-        shutil.copytree(package("datacenter", "closed"), root)
-        (system,) = (root / f"closed/{SUBMITTER}/results").iterdir()
-        spoil(system / "llama3.1-8b/Server" / phase / name)
-        code, said = check(root, tmp_path / "summary.csv")
-        assert code == 1
-        assert set(errors(said)) - clean, said
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
-        run = tmp_path / "run"
-        source = RESULTS / "mlperf-proof-datacenter"
-        shutil.copytree(source, run, ignore=shutil.ignore_patterns("submission"))
-        mode = phase.split("/")[0].lower()
-        spoil(run / f"hosts/proof/phases/server-{mode}" / name)
-        with pytest.raises(SubmissionRefused) as caught:
-            rehearse(run, tmp_path / "ours")
-        assert any(f"server-{mode}" in item.where for item in caught.value.findings)
-        assert not (tmp_path / "ours").exists()
+
+def logged(key: str, value: int) -> Callable[[Path], None]:
+    """Gives a key of LoadGen's detail log another value."""
+
+    def spoil(path: Path) -> None:
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        found = [index for index, line in enumerate(lines) if f'"key": "{key}"' in line]
+        assert found, f"{path} has no {key}"
+        for index in found:
+            entry = json.loads(lines[index].removeprefix(":::MLLOG "))
+            lines[index] = f":::MLLOG {json.dumps(entry | {'value': value})}\n"
+        path.write_text("".join(lines), "utf-8")
+
+    return spoil
+
+
+def replaced(old: str, new: str) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        text = path.read_text("utf-8")
+        assert old in text, f"{path} has no {old}"
+        path.write_text(text.replace(old, new), "utf-8")
+
+    return spoil
+
+
+DETAIL = "mlperf_log_detail.txt"
+SPOILED: dict[str, tuple[Mode, str, Callable[[Path], None]]] = {
+    "log cut off": (Mode.PERFORMANCE, DETAIL, cut),
+    "errors": (Mode.PERFORMANCE, DETAIL, logged("num_errors", 3)),
+    "another seed": (Mode.PERFORMANCE, DETAIL, logged("effective_qsl_rng_seed", 1)),
+    "too short": (Mode.PERFORMANCE, DETAIL, logged("effective_min_duration_ms", 60_000)),
+    "no summary": (Mode.PERFORMANCE, "mlperf_log_summary.txt", Path.unlink),
+    "no accuracy log": (Mode.ACCURACY, "mlperf_log_accuracy.json", Path.unlink),
+    "too few samples": (
+        Mode.ACCURACY,
+        "accuracy.txt",
+        replaced("'gen_num': 13368", "'gen_num': 9"),
+    ),
+    "another seed of accuracy": (Mode.ACCURACY, DETAIL, logged("effective_qsl_rng_seed", 1)),
+    "failed test06": (
+        Mode.TEST06,
+        "verify_accuracy.txt",
+        replaced("EOS check pass: True", "EOS check pass: False"),
+    ),
+}
+"""Of the Server scenario: what is spoiled, in which file of which run."""
+FOLDERS = {
+    Mode.PERFORMANCE: "performance/run_1",
+    Mode.ACCURACY: "accuracy",
+    Mode.TEST06: "TEST06",
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_a_spoiled_package_is_refused_and_so_is_its_run(
+    tmp_path: Path, clean: frozenset[str], what: str
+) -> None:
+    """By the checker as a package, by us as the run from which it would be made."""
+    mode, name, spoil = SPOILED[what]
+    root = tmp_path / "package"
+    shutil.copytree(package("datacenter", "closed"), root)
+    (system,) = (root / f"closed/{SUBMITTER}/results").iterdir()
+    spoil(system / "llama3.1-8b/Server" / FOLDERS[mode] / name)
+    code, said = check(root, tmp_path / "summary.csv")
+    assert code == 1
+    assert set(errors(said)) - clean, said
+
+    run = tmp_path / "run"
+    source = RESULTS / "mlperf-proof-datacenter"
+    shutil.copytree(source, run, ignore=shutil.ignore_patterns("submission"))
+    spoil(run / "hosts/proof/phases" / phase_name(Scenario.SERVER, mode) / name)
+    with pytest.raises(SubmissionRefused) as caught:
+        rehearse(run, tmp_path / "ours")
+    assert any(phase_name(Scenario.SERVER, mode) in item.where for item in caught.value.findings)
+    assert not (tmp_path / "ours").exists()
 
 
 def rehearse(run: Path, output: Path) -> Submission:
@@ -184,25 +212,3 @@ def test_accuracy_logs_are_cut_as_the_official_script_cuts_them(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for path in accuracy.iterdir()} == ours
-
-
-def _cut(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-
-
-def _log(path: Path, key: str, value: int) -> None:
-    """Gives a key of LoadGen's detail log another value."""
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    found = [index for index, line in enumerate(lines) if f'"key": "{key}"' in line]
-    assert found, f"{path} has no {key}"
-    for index in found:
-        entry = json.loads(lines[index].removeprefix(":::MLLOG "))
-        lines[index] = f":::MLLOG {json.dumps(entry | {'value': value})}\n"
-    path.write_text("".join(lines), "utf-8")
-
-
-def _replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text("utf-8")
-    assert old in text, f"{path} has no {old}"
-    path.write_text(text.replace(old, new), "utf-8")
