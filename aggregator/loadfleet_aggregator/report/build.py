@@ -156,10 +156,8 @@ def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
         for phase in host.phases:
             if phase.mode == Mode.PERFORMANCE and phase.tokens_per_second and host.group:
                 found[host.group, phase.scenario].append((host, phase))
-    return [
-        _scenario(group, scenario, entries)
-        for (group, scenario), entries in sorted(found.items(), key=lambda item: item[0])
-    ]
+    order = sorted(found, key=lambda key: (key[0], list(Scenario).index(key[1])))
+    return [_scenario(*key, found[key]) for key in order]
 
 
 def _scenario(
@@ -178,6 +176,8 @@ def _scenario(
             f"hosts {', '.join(sorted(sharing))} share a machine, so they take from each other: "
             "no sum and no scaling is claimed"
         )
+    elif scenario is Scenario.SINGLE_STREAM:
+        note = "one query at a time on each host: its latency is the result, and nothing adds up"
     elif len(valid) < 2:
         note = "a single valid host: nothing to add up" if valid else "no valid host"
     else:
@@ -185,7 +185,7 @@ def _scenario(
             f"aggregate capacity of {len(valid)} independent hosts, each under its own LoadGen; "
             "not an MLPerf result"
         )
-    add_up = bool(valid) and not sharing
+    add_up = bool(valid) and not sharing and scenario is not Scenario.SINGLE_STREAM
     return ScenarioReport(
         group=group,
         scenario=scenario,

@@ -16,8 +16,10 @@ from ..helpers import (
     edit_json,
     logged_value,
     make_note,
+    make_plan,
     make_run,
     reseal,
+    run_agents,
     snapshot,
 )
 
@@ -215,6 +217,26 @@ class TestSum:
         logged = logged_value(log, "result_tokens_per_second")
         assert item.valid_hosts == 1
         assert item.aggregate_tokens_per_second == pytest.approx(logged, rel=1e-5)
+
+    def test_is_never_made_of_single_stream(self, tmp_path: Path) -> None:
+        """Two hosts are twice as many single streams, not one that is twice as fast."""
+        edge = {
+            "suite": "edge",
+            "scenarios": ["SingleStream", "Offline"],
+            "modes": ["performance"],
+            "length": {"samples": 128, "server_queries": 500},
+        }
+        plans = [make_plan(name, **edge) for name in ("host-a", "host-b")]
+        folder = make_run(tmp_path / "results", run_agents(tmp_path / "home", plans))
+        for name in ("host-a", "host-b"):
+            set_machine_id(folder / HOSTS / name, f"machine-of-{name}")
+        report = build_report(folder)
+        assert [item.scenario.value for item in report.scenarios] == ["Offline", "SingleStream"]
+        alone = scenario(report, "SingleStream")
+        assert (alone.valid_hosts, alone.aggregate_tokens_per_second) == (2, None)
+        assert "nothing adds up" in alone.note
+        assert scenario(report, "Offline").aggregate_tokens_per_second
+        assert "SingleStream" not in report.headline
 
     def test_shows_each_host_as_a_share_of_the_best(self, independent: Path) -> None:
         item = scenario(build_report(independent), "Offline")
