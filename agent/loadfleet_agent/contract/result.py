@@ -82,7 +82,15 @@ class RateProbe(Frozen):
     samples_per_second: float | None = Field(description="completed, by LoadGen")
     ttft_p99_ns: int | None
     tpot_p99_ns: int | None
-    held: bool = Field(description="LoadGen found it VALID, early stopping included")
+    ttft_growth: float | None = Field(
+        default=None,
+        description="seconds by which the time to first token grew in a second, as far as that is "
+        "certain, in the second half of the run; None where LoadGen sets no pace",
+    )
+    held: bool = Field(
+        description="LoadGen found it VALID, early stopping included, and TTFT would not grow "
+        "over its limit in the run itself"
+    )
     reason: str = Field(description="why it did not hold, or ''")
 
 

@@ -3,8 +3,9 @@
 Server and Interactive: the highest rate at which a short run is VALID, that is TTFT and TPOT at
 the 99th percentile within the limits with early stopping's confidence. The search starts from
 what the engine does Offline, goes up or down until a rate that holds and one that does not are
-known, and halves between them. A short run sees less of a queue that grows slowly than one of
-600 s, so the run itself stays a margin below.
+known, and halves between them. A short run ends before a queue that grows slowly passes a limit:
+so a rate whose time to first token grows is held only if it would stay within its limit to the end
+of the run itself, and that run stays a margin below.
 
 Offline: samples per second of one burst, which decides how many samples fill 600 s.
 """
@@ -29,6 +30,7 @@ from ..contract.status import FailureCode
 from ..failure import RunFailure
 from .run import Drive, prepare_run, run_loadgen
 from .settings import probe_conf
+from .steadiness import ttft_growth
 
 STEP = 1.25
 """Up and down, while only one side is known."""
@@ -157,6 +159,9 @@ def _run_probe(
     except LoadgenLogError as error:
         raise RunFailure(FailureCode.LOADGEN, str(error)) from error
     reason = _why_not(logged)
+    growth = ttft_growth(answered.records) if scenario.paced else None
+    if not reason and growth and qps is not None:
+        reason = _why_not_for_long(logged, growth, run_s(plan, qps))
     return RateProbe(
         target_qps=logged.target_qps if qps is None else qps,
         queries=logged.sample_count,
@@ -164,6 +169,7 @@ def _run_probe(
         samples_per_second=logged.samples_per_second,
         ttft_p99_ns=logged.ttft.percentiles.get("99.00") if logged.ttft else None,
         tpot_p99_ns=logged.tpot.percentiles.get("99.00") if logged.tpot else None,
+        ttft_growth=growth,
         held=not reason,
         reason=reason,
     )
@@ -183,6 +189,26 @@ def _why_not(logged: LoadgenResult) -> str:
         if (reason := _why_late(name, latency, limit_ns, early_stopping))
     ]
     return ", ".join(reasons) or "LoadGen found it INVALID"
+
+
+def run_s(plan: RunPlan, qps: float) -> float:
+    """Seconds for which the run itself will send queries, at least."""
+    queries = 0 if plan.length.kind == "official" else plan.length.server_queries
+    return max(plan.min_duration_ms / 1000, queries / qps)
+
+
+def _why_not_for_long(logged: LoadgenResult, growth: float, seconds: float) -> str:
+    """Why a rate that held for now would not for ``seconds``, or ''."""
+    if logged.ttft is None or logged.ttft_limit_ns is None:
+        return ""
+    now, limit = logged.ttft.percentiles["99.00"], logged.ttft_limit_ns
+    left_s = (limit - now) / (growth * 1e9)
+    if left_s >= seconds:
+        return ""
+    return (
+        f"TTFT p99 {now / 1e6:,.0f} ms and growing by {growth * 1000:,.0f} ms each second: over "
+        f"{limit / 1e6:,.0f} ms within {left_s:,.0f} s more"
+    )
 
 
 def _why_late(
