@@ -239,8 +239,11 @@ def _require_agreement(values: dict[str, Any], summary: dict[str, str], path: Pa
 
 
 def _require_same(key: str, logged: Any, printed: str, path: Path) -> None:
-    """The summary prints integers whole, other numbers with two decimals or six digits."""
-    if isinstance(logged, int):
+    """The summary prints integers whole, other numbers with two decimals or six digits.
+
+    The detail log has six digits of such a number, of a large one without a point.
+    """
+    if isinstance(logged, int) and "." not in printed:
         same = int(printed) == logged
     else:
         tolerance = max(abs(float(logged)) * _SIX_DIGITS, 0.00501)

@@ -176,6 +176,23 @@ def test_a_file_that_is_no_loadgen_log_is_refused(copied: Path, content: bytes) 
         read_loadgen_logs(copied)
 
 
+@pytest.mark.parametrize(("printed", "same"), [("30490.99", True), ("30489.20", False)])
+def test_a_large_rate_is_logged_without_a_point(copied: Path, printed: str, same: bool) -> None:
+    """LoadGen's detail log has six digits of 30490.99: 30491, which reads as an integer."""
+    key, label = "result_scheduled_samples_per_sec", "Scheduled samples per second"
+    detail = re.sub(rf'("{key}", "value": )[\d.]+', r"\g<1>30491", (copied / DETAIL).read_text())
+    summary = re.sub(rf"({label} *: )[\d.]+", rf"\g<1>{printed}", (copied / SUMMARY).read_text())
+    assert '"value": 30491' in detail
+    assert printed in summary
+    (copied / DETAIL).write_text(detail)
+    (copied / SUMMARY).write_text(summary)
+    if same:
+        assert read_loadgen_logs(copied).scheduled_samples_per_second == 30491
+        return
+    with pytest.raises(LoadgenLogError, match=key):
+        read_loadgen_logs(copied)
+
+
 def test_an_empty_summary_is_refused(copied: Path) -> None:
     (copied / SUMMARY).write_text("")
     with pytest.raises(LoadgenLogError):
