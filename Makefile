@@ -54,7 +54,7 @@ test-fleet: $(TEST_VENV)/.ready ## provision and benchmark test machines; needs 
 	|| { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(FLEET_PACKAGES) >/dev/null; }
 	$(TEST_VENV)/bin/pytest tests/fleet $(PYTEST_ARGS)
 
-mlperf-proof: setup ## every scenario at MLPerf's length on this machine, packed as submissions; 80 minutes, goes on where it was stopped
+mlperf-proof: setup ## every scenario at MLPerf's length on this machine, packed as submissions; 105 minutes, goes on where it was stopped
 	for suite in datacenter edge; do \
 	  ansible-playbook run_benchmark.yml -i $(PROOF)/inventory/ -e @$(PROOF)/$$suite.yml; \
 	  for division in open closed; do \
