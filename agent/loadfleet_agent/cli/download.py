@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from .exit import guarded, refuse
 from .options import DEFAULT_HOME, Home, Json
-from .output import print_json
+from .output import print_json, tell
 
 app = typer.Typer()
 
@@ -63,9 +62,6 @@ def download(
         refuse("--from-folder, --verify-only and --check-access exclude each other")
 
     def work() -> None:
-        def tell(line: str) -> None:
-            print(line, file=sys.stderr, flush=True)
-
         target = (cache or home / "cache" / "hub").expanduser().absolute()
         source = target if verify_only else from_folder
         if source:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from ..contract.benchmark import Suite
 from ..contract.dataset import CNN_DAILYMAIL_COMMIT, RebuiltDataset
 from .exit import guarded, refuse
 from .options import DEFAULT_HOME, Home, Json
+from .output import tell
 
 app = typer.Typer()
 
@@ -59,9 +59,6 @@ def download_dataset(
     """
     if source is Origin.MLCOMMONS and (revision != CNN_DAILYMAIL_COMMIT or token_file):
         refuse("--revision and --token-file belong to --source hub")
-
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
     def work() -> None:
         from ..dataset.fetch.hub import dataset_commit, fetch_hub

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,11 @@ def print_json(values: dict[str, Any]) -> None:
         return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
     print(json.dumps({key: plain(value) for key, value in values.items()}, indent=2))
+
+
+def tell(line: str) -> None:
+    """Progress of a command whose answer is on standard output."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def print_result(result: Any) -> None:

@@ -13,11 +13,9 @@ import os
 import re
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
-from huggingface_hub.utils import build_hf_headers
 
-from .. import __version__
 from ..contract.status import FailureCode
 from ..failure import RunFailure
 from ..http import (
@@ -28,6 +26,7 @@ from ..http import (
     not_as_expected,
     read_into,
 )
+from .hub_api import download_headers, hub_api, listed_file
 from .hub_cache import HubFile, is_commit, repository_folder
 from .transfer import ModelInCache, Partial, Tell, alone, bring, complete, present
 
@@ -110,10 +109,7 @@ def download_model(
     commit, files = _list_files(repo, revision, endpoint, token)
     if commit != revision:
         raise not_as_expected(endpoint, f"asked for {revision}, it answered for {commit}")
-    headers = build_hf_headers(
-        token=token or False, library_name="loadfleet-agent", library_version=__version__
-    )
-    headers["Accept-Encoding"] = "identity"  # a position in compressed bytes would be none in ours
+    headers = download_headers(token)
 
     def read(file: HubFile, partial: Partial) -> None:
         url = hf_hub_url(repo, file.path, revision=commit, endpoint=endpoint)
@@ -131,17 +127,11 @@ def _list_files(
     repo: str, revision: str, endpoint: str, token: str | None
 ) -> tuple[str, tuple[HubFile, ...]]:
     """The commit of a revision and what of its files is wanted."""
-    # It would ask huggingface.co what to call itself, whatever the endpoint.
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    api = HfApi(endpoint=endpoint, token=token or False, library_name="loadfleet-agent")
+    api = hub_api(endpoint, token)
     with _errors(repo, revision, endpoint, token):
         info = api.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
         files = tuple(
-            HubFile(
-                path=item.rfilename,
-                size_bytes=item.lfs.size if item.lfs else item.size,
-                blob=item.lfs.sha256 if item.lfs else item.blob_id,
-            )
+            listed_file(item, item.rfilename)
             for item in info.siblings or ()
             if "/" not in item.rfilename
             and any(fnmatch.fnmatchcase(item.rfilename, pattern) for pattern in WANTED)

@@ -144,14 +144,14 @@ Read = Callable[[HubFile, Partial], None]
 
 
 @contextlib.contextmanager
-def alone(repository: Path, tell: Tell) -> Iterator[None]:
-    """One process at a time writes to the repository's folder. The lock ends with the process."""
-    (repository / "blobs").mkdir(parents=True, exist_ok=True)
-    with (repository / ".download.lock").open("ab") as stream:
+def alone(folder: Path, tell: Tell) -> Iterator[None]:
+    """One process at a time downloads into the folder. The lock ends with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".download.lock").open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell(f"another process downloads into {repository}: waiting for it")
+            tell(f"another process downloads into {folder}: waiting for it")
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
@@ -198,17 +198,12 @@ def bring(
     and what ``read`` raises.
     """
     blobs = repository / "blobs"
+    blobs.mkdir(exist_ok=True)
     # Files of equal bytes are one blob. The largest first: it should not be the last to begin.
     unique = sorted({item.blob: item for item in files}.values(), key=lambda item: -item.size_bytes)
     here = {item.path: _size_here(blobs / item.blob, item.size_bytes) for item in unique}
     missing = sum(item.size_bytes - here[item.path] for item in unique)
-    free = shutil.disk_usage(blobs).free
-    if missing and free < missing + FREE_MARGIN_BYTES:
-        raise RunFailure(
-            FailureCode.NO_SPACE,
-            f"{blobs}: {missing / 1e9:.2f} GB are to come and {FREE_MARGIN_BYTES / 1e9:.2f} GB "
-            f"must stay free, but {free / 1e9:.2f} GB are free",
-        )
+    require_space(blobs, missing)
     progress = Progress(unique, tell)
     progress.begin("fetching", here)
     hashes = _in_parallel(
@@ -221,6 +216,17 @@ def bring(
         )
         for item in files
     )
+
+
+def require_space(folder: Path, missing: int) -> None:
+    """Raises RunFailure (no-space) unless so many bytes find room and a margin stays free."""
+    free = shutil.disk_usage(folder).free
+    if missing > 0 and free < missing + FREE_MARGIN_BYTES:
+        raise RunFailure(
+            FailureCode.NO_SPACE,
+            f"{folder}: {missing / 1e9:.2f} GB are to come and {FREE_MARGIN_BYTES / 1e9:.2f} GB "
+            f"must stay free, but {free / 1e9:.2f} GB are free",
+        )
 
 
 def _bring_blob(blob: Path, file: HubFile, read: Read, progress: Progress) -> str:
@@ -271,18 +277,23 @@ def complete(
 ) -> ModelInCache:
     """Links the snapshot to the blobs, then says by the record that it is whole."""
     snapshot = snapshot_folder(repository, commit)
-    snapshot.mkdir(parents=True, exist_ok=True)
     # resolve_model takes a folder with config.json for a model: until that link, it is none.
     for file in sorted(files, key=lambda item: item.path == "config.json"):
-        link = snapshot / f".{file.path}.tmp"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("../../blobs") / file.blob)
-        link.replace(snapshot / file.path)
+        link_blob(snapshot / file.path, repository / "blobs" / file.blob)
     record = VerifiedModel(
         repo=repo, revision=commit, endpoint=endpoint, verified_utc=utc_now(), files=files
     )
     write_model(record_path(repository, commit), record)
     return _answer(repository, record, how)
+
+
+def link_blob(link: Path, blob: Path) -> None:
+    """A relative symbolic link to the blob, put in its place in one step."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(blob, link.parent))
+    temporary.replace(link)
 
 
 def copy_model(
@@ -342,6 +353,7 @@ def _answer(
 
 def _link_blobs(folder: Path, blobs: Path, files: Sequence[HubFile]) -> None:
     """Hard-links what is missing in ``blobs`` as unfinished, to be verified, where it can be."""
+    blobs.mkdir(exist_ok=True)
     if folder.stat().st_dev != blobs.stat().st_dev:
         return
     for file in files:

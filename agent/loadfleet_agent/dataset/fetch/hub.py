@@ -6,16 +6,13 @@ Hugging Face libraries read it too; the record of the download is beside it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import HfApi, constants, hf_hub_url
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import hf_hub_url
 
-from ... import __version__
 from ...contract.base import digest, utc_now
 from ...contract.dataset import RebuiltDataset
 from ...contract.files import write_model
@@ -23,8 +20,9 @@ from ...contract.status import FailureCode
 from ...failure import RunFailure
 from ...http import TIMEOUT_S, checked_address, http_errors, not_as_expected, read_into
 from ...model.download import HUB
-from ...model.hub_cache import HubFile, VerifiedFile, is_commit, snapshot_folder
-from ...model.transfer import Partial, Tell, alone, bring
+from ...model.hub_api import download_headers, hub_api, listed_file
+from ...model.hub_cache import HubFile, is_commit, snapshot_folder
+from ...model.transfer import Partial, Tell, alone, bring, link_blob
 from ..hub_layout import CARD, split_files
 from ..origin import (
     FetchedDataset,
@@ -113,19 +111,14 @@ def _list_files(source: RebuiltDataset, endpoint: str, token: str | None) -> dic
 def _ask(
     repo: str, revision: str, endpoint: str, token: str | None
 ) -> tuple[str, dict[str, HubFile]]:
-    # It would ask huggingface.co what to call itself, whatever the endpoint.
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    api = HfApi(endpoint=endpoint, token=token or False, library_name="loadfleet-agent")
+    api = hub_api(endpoint, token)
     where = f"{endpoint}: dataset {repo} at {revision}"
     with http_errors(where, token):
         info = api.dataset_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
         commit = str(info.sha)
         files = {
-            item.rfilename: HubFile(
-                path=item.rfilename.replace("/", "--"),  # it is for the top of a repository
-                size_bytes=item.lfs.size if item.lfs else item.size,
-                blob=item.lfs.sha256 if item.lfs else item.blob_id,
-            )
+            # A HubFile is for the top of a repository.
+            item.rfilename: listed_file(item, item.rfilename.replace("/", "--"))
             for item in info.siblings or ()
             if _is_safe(item.rfilename)
         }
@@ -149,10 +142,7 @@ def _bring(
     tell: Tell,
 ) -> list[HubDatasetFile]:
     """These files as blobs, verified, with a link to each in the snapshot."""
-    headers = build_hf_headers(
-        token=token or False, library_name="loadfleet-agent", library_version=__version__
-    )
-    headers["Accept-Encoding"] = "identity"
+    headers = download_headers(token)
     paths = {files[path].path: path for path in wanted}
 
     def read(file: HubFile, partial: Partial) -> None:
@@ -171,19 +161,11 @@ def _bring(
         raise
     snapshot = snapshot_folder(repository, source.revision)
     for item in verified:
-        _link(repository, snapshot / paths[item.path], item)
+        link_blob(snapshot / paths[item.path], repository / "blobs" / item.blob)
     return [
         HubDatasetFile(path=paths[item.path], size_bytes=item.size_bytes, sha256=item.sha256)
         for item in verified
     ]
-
-
-def _link(repository: Path, path: Path, file: VerifiedFile) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(repository / "blobs" / file.blob, path.parent))
-    temporary.replace(path)
 
 
 def _answer(

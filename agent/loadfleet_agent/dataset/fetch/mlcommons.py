@@ -6,13 +6,9 @@ That is mlcommons/r2-downloader: ``<name>.uri`` holds the address of a folder in
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -31,7 +27,7 @@ from ...http import (
     not_as_expected,
     read_into,
 )
-from ...model.transfer import FREE_MARGIN_BYTES, TELL_EVERY_S, Partial, Tell
+from ...model.transfer import TELL_EVERY_S, Partial, Tell, alone, require_space
 from ..origin import (
     FetchedDataset,
     MlcommonsOrigin,
@@ -60,7 +56,7 @@ def fetch_mlcommons(
     """
     base_url = checked_address(base_url)
     path = folder / DATASET_FILES[suite]
-    with _alone(folder, tell):
+    with alone(folder, tell):
         record = read_mlcommons_record(path)
         if record is not None and _is_whole(path, record, tell):
             return _answer("present", path, record)
@@ -134,7 +130,7 @@ def _download(url: str, partial: Path, md5: str, tell: Tell) -> str:
         if size is not None and here > size:
             partial.unlink()
             here = 0
-        _require_space(partial.parent, (size or 0) - here)
+        require_space(partial.parent, (size or 0) - here)
         meter = _Meter(size, here, tell)
         with http_errors(url), Partial(partial, meter.at) as stream:
             read_into(url, stream, size)
@@ -149,16 +145,6 @@ def _download(url: str, partial: Path, md5: str, tell: Tell) -> str:
                 f"{url}: its MD5 is {found}, {md5} is right; what came is removed",
             )
         tell("what was here of it before is not of this file: it is fetched anew")
-
-
-def _require_space(folder: Path, missing: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if missing > 0 and free < missing + FREE_MARGIN_BYTES:
-        raise RunFailure(
-            FailureCode.NO_SPACE,
-            f"{folder}: {missing / 1e9:.2f} GB are to come and {FREE_MARGIN_BYTES / 1e9:.2f} GB "
-            f"must stay free, but {free / 1e9:.2f} GB are free",
-        )
 
 
 class _Meter:
@@ -177,16 +163,3 @@ class _Meter:
         if now - self._last_s >= TELL_EVERY_S:
             self._last_s = now
             self._tell(f"{position / 1e6:.0f}{self._of} MB")
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, tell: Tell) -> Iterator[None]:
-    """One process at a time fetches into the folder. The lock ends with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".fetch.lock").open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell(f"another process fetches into {folder}: waiting for it")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -473,7 +473,7 @@ def test_a_file_that_does_not_fit_is_not_begun(
     big: MlcommonsServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SimpleNamespace(free=transfer.FREE_MARGIN_BYTES + len(BIG) - 1)
-    monkeypatch.setattr(mlcommons.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: free)
     error = fetch.failure(big)
     assert (error.code, str(fetch.folder) in error.message) == (FailureCode.NO_SPACE, True)
     assert not big.file_gets
