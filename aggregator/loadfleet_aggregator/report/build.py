@@ -24,6 +24,7 @@ from ..fleet.record import (
     RunRecord,
     read_record,
 )
+from ..fleet.same_machine import shared_marks
 from ..verdict import Verdict, VerdictKind, judge_host
 from .model import (
     Coverage,
@@ -134,14 +135,8 @@ def _groups(record: RunRecord) -> dict[str, str]:
 
 def _sharing(bundles: dict[str, Bundle | None]) -> dict[str, tuple[str, ...]]:
     """Hosts that are one machine: the same machine id or the same GPU."""
-    marks: dict[str, set[str]] = defaultdict(set)
-    for name, bundle in bundles.items():
-        facts = bundle.facts if bundle else None
-        if facts is not None:
-            if facts.machine_id:
-                marks[f"machine {facts.machine_id}"].add(name)
-            for gpu in facts.gpus:
-                marks[f"gpu {gpu.uuid}"].add(name)
+    told = {name: bundle.facts for name, bundle in bundles.items() if bundle and bundle.facts}
+    marks = shared_marks(told)
     return {
         name: tuple(
             sorted({n for names in marks.values() if name in names for n in names} - {name})

@@ -7,10 +7,10 @@ describes them all, so what they ran must be one.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from ..fleet.differences import differences
+from ..fleet.same_machine import shared_marks
 from .finding import Finding
 from .measured import CHOOSE_HOSTS, Measured
 
@@ -28,7 +28,7 @@ def check_alike(hosts: Sequence[Measured]) -> list[Finding]:
             what=f"one machine under several names ({mark}): they took from each other",
             todo="run one of them alone, or choose it with --host",
         )
-        for mark, names in _shared(hosts).items()
+        for mark, names in shared_marks({host.host: host.facts for host in hosts}).items()
     ]
 
 
@@ -47,14 +47,3 @@ def _implementation(host: Measured) -> dict[str, str]:
         "output limits": str(host.plan.generation.model_dump(mode="json")),
         "Python": host.facts.python,
     } | {f"package {name}": version for name, version in host.facts.packages.items()}
-
-
-def _shared(hosts: Sequence[Measured]) -> dict[str, list[str]]:
-    """Machine ids and GPUs that more than one host tells."""
-    marks: dict[str, list[str]] = defaultdict(list)
-    for host in hosts:
-        if host.facts.machine_id:
-            marks[f"machine-id {host.facts.machine_id}"].append(host.host)
-        for gpu in host.facts.gpus:
-            marks[gpu.uuid].append(host.host)
-    return {mark: names for mark, names in marks.items() if len(set(names)) > 1}

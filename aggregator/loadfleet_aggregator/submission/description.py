@@ -80,13 +80,7 @@ def _contradictions(
     host: Measured, given: dict[str, str], known: dict[str, str | None]
 ) -> Iterator[Finding]:
     """What the file says and the run knows better."""
-    for name in (
-        "submitter",
-        "division",
-        "system_type",
-        "number_of_nodes",
-        "accelerators_per_node",
-    ):
+    for name in MEASURED_FIELDS:
         said = given.get(name)
         if said is not None and said != known[name]:
             yield Finding(

@@ -14,7 +14,7 @@ from .known import BYTES_OF_TOKEN_ID, framework, needs_calibration, software, we
 from .measured import Measured
 from .rounds import Division, Round
 from .scores import STATEMENT, TRADEMARK, Score
-from .source_code import SECRET, implementation_id
+from .source_code import implementation_id, public_environment
 
 LONGEST_INPUT_BY_RULES = 2_048
 """Tokens that the rules' formula of the ingress bandwidth counts for a sample of this benchmark
@@ -128,10 +128,7 @@ def _settings(host: Measured) -> dict[str, str]:
     """What the engine was given and what it resolved."""
     given = {f"engine.{k}": str(v) for k, v in flatten(host.plan.engine.model_dump()).items()}
     resolved = {f"resolved {k}": str(v) for k, v in host.engine.settings.items()}
-    environment = {
-        f"environment {k}": "(not shown)" if SECRET.search(k) else v
-        for k, v in host.plan.environment.items()
-    }
+    environment = {f"environment {k}": v for k, v in public_environment(host).items()}
     return given | resolved | environment
 
 

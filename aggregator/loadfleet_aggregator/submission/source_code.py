@@ -74,8 +74,13 @@ def _requirements(host: Measured) -> list[str]:
 def _public_plan(host: Measured) -> dict[str, Any]:
     """The plan without what a variable of the engine's environment may hold in secret."""
     plan: dict[str, Any] = host.plan.model_dump(mode="json")
-    plan["environment"] = {
-        name: HIDDEN if SECRET.search(name) else value
-        for name, value in plan["environment"].items()
-    }
+    plan["environment"] = public_environment(host)
     return plan
+
+
+def public_environment(host: Measured) -> dict[str, str]:
+    """The engine's environment, without values whose names look like secrets."""
+    return {
+        name: HIDDEN if SECRET.search(name) else value
+        for name, value in host.plan.environment.items()
+    }
