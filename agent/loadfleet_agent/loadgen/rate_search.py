@@ -23,6 +23,7 @@ from ..contract.benchmark import Mode, Scenario
 from ..contract.files import write_model
 from ..contract.loadgen_log import LatencyNs, LoadgenLogError, LoadgenResult, read_loadgen_logs
 from ..contract.plan import RunPlan, rate_name
+from ..contract.query_count import performance_samples, plan_rules
 from ..contract.rate_search import FIRST_SHARE, OFFLINE_ALLOWANCE, RateSearch, offline_burst
 from ..contract.result import RateProbe, RateResult
 from ..contract.run_folder import RATE_RESULT
@@ -161,7 +162,8 @@ def _run_probe(
     reason = _why_not(logged)
     growth = ttft_growth(answered.records) if scenario.paced else None
     if not reason and growth and qps is not None:
-        reason = _why_not_for_long(logged, growth, run_s(plan, qps))
+        queries = performance_samples(plan_rules(plan, scenario, qps), scenario)
+        reason = _why_not_for_long(logged, growth, queries / qps)
     return RateProbe(
         target_qps=logged.target_qps if qps is None else qps,
         queries=logged.sample_count,
@@ -189,12 +191,6 @@ def _why_not(logged: LoadgenResult) -> str:
         if (reason := _why_late(name, latency, limit_ns, early_stopping))
     ]
     return ", ".join(reasons) or "LoadGen found it INVALID"
-
-
-def run_s(plan: RunPlan, qps: float) -> float:
-    """Seconds for which the run itself will send queries, at least."""
-    queries = 0 if plan.length.kind == "official" else plan.length.server_queries
-    return max(plan.min_duration_ms / 1000, queries / qps)
 
 
 def _why_not_for_long(logged: LoadgenResult, growth: float, seconds: float) -> str:
