@@ -15,23 +15,17 @@ from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.plan import phase_name
 from loadfleet_aggregator.submission.build import Submission, build_submission, parse_request
 from loadfleet_aggregator.submission.finding import SubmissionRefused
+from submission_check import SOURCE, TIMEOUT_S, check_package, mlcommons
 
-SOURCE = "MLCOMMONS_INFERENCE"
-"""Environment variable: folder of a checkout of mlcommons/inference."""
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results"
 SUITES = ("datacenter", "edge")
 SUBMITTER = "loadfleet"
-TIMEOUT_S = 900.0
 
 pytestmark = pytest.mark.skipif(
     SOURCE not in os.environ or not all((RESULTS / f"mlperf-proof-{s}").is_dir() for s in SUITES),
     reason=f"needs {SOURCE} and the results of make mlperf-proof",
 )
-
-
-def tools(*parts: str) -> Path:
-    return Path(os.environ[SOURCE]).joinpath(*parts)
 
 
 def package(suite: str, division: str) -> Path:
@@ -40,14 +34,7 @@ def package(suite: str, division: str) -> Path:
 
 
 def check(root: Path, summary: Path) -> tuple[int, str]:
-    """The submission checker's exit code and all that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "submission_checker.main", "--input", root, "--version", "v6.1",
-         "--submitter", SUBMITTER, "--csv", summary],
-        cwd=tools("tools", "submission"),
-        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stderr + done.stdout
+    return check_package(root, "v6.1", SUBMITTER, summary)
 
 
 def errors(said: str) -> list[str]:
@@ -182,7 +169,7 @@ def test_test06_gives_what_the_official_script_gives(scenario: str, tmp_path: Pa
     (system,) = (package("datacenter", "closed") / f"closed/{SUBMITTER}/results").iterdir()
     folder = system / "llama3.1-8b" / scenario / "TEST06"
     done = subprocess.run(
-        [sys.executable, tools("compliance", "TEST06", "run_verification.py"),
+        [sys.executable, mlcommons("compliance", "TEST06", "run_verification.py"),
          "-c", folder / "accuracy", "-o", tmp_path, "-s", scenario, "-d", "int32"],
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
@@ -206,7 +193,7 @@ def test_accuracy_logs_are_cut_as_the_official_script_cuts_them(
     for name in ("mlperf_log_accuracy.json", "accuracy.txt"):
         shutil.copyfile(source / name, accuracy / name)
     done = subprocess.run(
-        [sys.executable, tools("tools", "submission", "truncate_accuracy_log.py"),
+        [sys.executable, mlcommons("tools", "submission", "truncate_accuracy_log.py"),
          "--input", root, "--submitter", SUBMITTER, "--backup", tmp_path / "backup"],
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from loadfleet_agent.contract.benchmark import Scenario, Suite
-from waiting import LONG_S
+from submission_check import SOURCE, check_package
 
 from .conftest import ALL, Seal
 from .official_runs import collect, reference_score, rescore
 from .packages import SUBMITTER, submit
 
-SOURCE = "MLCOMMONS_INFERENCE"
-"""Environment variable: folder of a checkout of mlcommons/inference."""
-
 pytestmark = pytest.mark.skipif(SOURCE not in os.environ, reason=f"{SOURCE} is not set")
 
 
 def check(package: Path, round_name: str, tmp_path: Path) -> tuple[int, str]:
-    """The checker's exit code and what it said of errors and results."""
-    done = subprocess.run(
-        [sys.executable, "-m", "submission_checker.main", "--input", package, "--version",
-         round_name, "--submitter", SUBMITTER, "--csv", tmp_path / "summary.csv"],
-        cwd=Path(os.environ[SOURCE]) / "tools" / "submission",
-        capture_output=True, text=True, timeout=LONG_S, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stderr + done.stdout
+    return check_package(package, round_name, SUBMITTER, tmp_path / "summary.csv")
 
 
 @pytest.mark.parametrize("round_name", ["v6.1", "v5.1"])
