@@ -21,6 +21,7 @@ from .benchmark import (
     dataset_samples,
 )
 from .dataset import DatasetChain, DatasetLabel, not_mlperf
+from .model import ModelSource
 from .profile import Build, EngineSettings, Generation
 from .rate_search import RateSearch
 
@@ -32,36 +33,6 @@ class Runtime(StrEnum):
     """A virtual environment of the host's Python."""
     CONTAINER = "container"
     """A container of a vLLM image, without network and privileges."""
-
-
-class ModelFolder(Frozen):
-    """A Hugging Face model folder that is already on the host."""
-
-    source: Literal["path"] = "path"
-    path: str
-
-
-class HubModel(Frozen):
-    """A model in the host's Hugging Face cache; it is read, never downloaded, by a run."""
-
-    source: Literal["hub"] = "hub"
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    revision: str = Field(description="commit or branch")
-    cache: str | None = Field(
-        default=None,
-        description="folder of the Hugging Face hub cache on the host; default: <home>/cache/hub "
-        "if the model is there, else HF_HUB_CACHE or HF_HOME as usual",
-    )
-
-
-class TinyModel(Frozen):
-    """A Llama of 2 M random weights that the agent makes itself, for runs without a GPU."""
-
-    source: Literal["tiny"] = "tiny"
-    seed: int = 0
-
-
-ModelSource = Annotated[ModelFolder | HubModel | TinyModel, Field(discriminator="source")]
 
 
 class OfficialLength(Frozen):
@@ -155,6 +126,10 @@ class RunPlan(Document):
             raise ValueError("the edge suite has no test06: leave it out of the modes")
         if self.samples > dataset_samples(self.suite):
             raise ValueError(f"the {self.suite} suite has {dataset_samples(self.suite)} samples")
+        if self.model.source == "dummy" and self.engine.load_format != "dummy":
+            raise ValueError(
+                "a model of source dummy has no weights: set engine.load_format: dummy"
+            )
         if self.generation.max_tokens >= self.engine.max_model_len:
             raise ValueError("generation.max_tokens must be below engine.max_model_len")
         return self
@@ -228,6 +203,8 @@ class RunPlan(Document):
             found.append(reason)
         if self.model.source == "tiny" or self.engine.load_format == "dummy":
             found.append("random-weights")
+        if self.engine.load_format == "dummy":
+            found.append("performance-only")
         if self.engine.kind == "null":
             found.append("null-engine")
         if (self.generation.max_tokens, self.generation.min_tokens) != (

@@ -10,7 +10,9 @@ import yaml
 from pydantic import Field, ValidationError
 
 from .base import Frozen
-from .benchmark import MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS
+from .benchmark import MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Mode
+from .dataset import DatasetChain
+from .model import ModelSource
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 
@@ -77,6 +79,11 @@ class Profile(Frozen):
     generation: Generation = Generation()
     environment: dict[str, str] = Field(
         default={}, description="environment variables of the engine's process"
+    )
+    model: ModelSource | None = Field(default=None, description="unless the user names one")
+    dataset: DatasetChain | None = Field(default=None, description="unless the user names one")
+    modes: tuple[Mode, ...] = Field(
+        default=(Mode.PERFORMANCE, Mode.ACCURACY), min_length=1, description="unless the user does"
     )
 
 

@@ -46,10 +46,14 @@ class HostSettings(Frozen):
     environment: dict[str, str] = Field(
         default={}, description="environment variables of the engine, added to the profile's"
     )
-    model: ModelSource = Field(description="source: path, hub or tiny, with its keys")
-    dataset: DatasetChain = Field(
+    model: ModelSource | None = Field(
+        default=None,
+        description="source: path, hub, tiny or dummy, with its keys; default: the profile's",
+    )
+    dataset: DatasetChain | None = Field(
+        default=None,
         description="source: mlcommons, file, rebuilt or synthetic, with its keys; or a list of "
-        "them, of which the first that is there is used"
+        "them, of which the first that is there is used; default: the profile's",
     )
     length: Literal["official"] | ShortLength = Field(
         default="official",
@@ -61,11 +65,12 @@ class HostSettings(Frozen):
         description="what is run, in this order, of Offline, Server, Interactive (datacenter), "
         "SingleStream, Offline (edge); default: Offline and Server, on edge both",
     )
-    modes: tuple[Mode, ...] = Field(
-        default=(Mode.PERFORMANCE, Mode.ACCURACY),
+    modes: tuple[Mode, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="what is run of each scenario, in this order; test06 is the compliance test "
-        "of the closed datacenter division",
+        description="what is run of each scenario, in this order, of performance, accuracy and "
+        "test06, the compliance test of the closed datacenter division; default: the profile's, "
+        "mostly performance and accuracy",
     )
     offline_target_qps: float | None = Field(
         default=None,
@@ -152,6 +157,12 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
         Scenario.INTERACTIVE: settings.interactive_target_qps,
         Scenario.SINGLE_STREAM: None,
     }
+    model, dataset = settings.model or profile.model, settings.dataset or profile.dataset
+    unnamed = f"missing: the profile {settings.profile} names none"
+    if model is None:
+        raise SettingsError("model", unnamed)
+    if dataset is None:
+        raise SettingsError("dataset", unnamed)
     usual = [item for item in SCENARIOS[settings.suite] if item is not Scenario.INTERACTIVE]
     try:
         return RunPlan(
@@ -164,13 +175,13 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
             engine=overridden["engine"],
             generation=overridden["generation"],
             environment=profile.environment | settings.environment,
-            model=settings.model,
-            dataset=settings.dataset,
+            model=model,
+            dataset=dataset,
             length=OfficialLength() if settings.length == "official" else settings.length,
             scenarios=tuple(
                 ScenarioPlan(
                     scenario=item,
-                    modes=settings.modes,
+                    modes=settings.modes or profile.modes,
                     target_qps=rates[item],
                     target_latency_ms=settings.single_stream_target_latency_ms
                     if item is Scenario.SINGLE_STREAM

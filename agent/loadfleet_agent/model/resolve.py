@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 
 from ..contract.base import digest
-from ..contract.plan import HubModel, ModelSource, TinyModel
+from ..contract.model import DummyModel, HubModel, ModelSource, TinyModel
 from ..contract.result import ModelFacts
 from ..contract.run_folder import file_sha256
 from ..contract.status import FailureCode
 from ..failure import RunFailure
+from .dummy_llama import make_dummy_llama
 from .hub_cache import read_record, repository_folder, snapshot_folder
 from .tiny_llama import make_tiny_llama
 
@@ -31,6 +32,12 @@ def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
             folder.parent.mkdir(parents=True, exist_ok=True)
             make_tiny_llama(folder, source.seed)
         return folder, f"tiny-llama (random weights, seed {source.seed})"
+    if isinstance(source, DummyModel):
+        folder = home / "cache" / "models" / "dummy-llama-3.1-8b"
+        if not (folder / "config.json").is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_dummy_llama(folder)
+        return folder, "Llama-3.1-8B geometry (random weights)"
     if isinstance(source, HubModel):
         return _hub_snapshot(source, home), source.repo
     folder = Path(source.path).expanduser()

@@ -32,9 +32,7 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    tokenizer = _train_tokenizer()
-    tokenizer.save(str(temporary / "tokenizer.json"))
-    vocabulary = tokenizer.get_vocab()
+    vocabulary = write_tokenizer(temporary)
     ids = {name: vocabulary[name] for name in (BOS, END, END_OF_TURN)}
     _write_json(
         temporary / "tokenizer_config.json",
@@ -58,6 +56,13 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
     _write_weights(temporary / "model.safetensors", seed)
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that left it without weights
     temporary.replace(folder)
+
+
+def write_tokenizer(folder: Path) -> dict[str, int]:
+    """tokenizer.json, trained on our own articles; returns its vocabulary, token to id."""
+    tokenizer = _train_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer.get_vocab()
 
 
 def _train_tokenizer() -> Tokenizer:

@@ -161,7 +161,7 @@ def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path)
         profile = str(_on_controller(settings.profile, project))
         settings = settings.model_copy(update={"profile": profile})
     brought: dict[str, str] = {}
-    if fleet.dataset_from_controller:
+    if fleet.dataset_from_controller and settings.dataset is not None:
         chain = tuple(
             _bring(source, fleet.home, project, brought) if source.source == "file" else source
             for source in settings.dataset

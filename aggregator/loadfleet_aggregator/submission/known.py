@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadfleet_agent.contract.plan import HubModel
+from loadfleet_agent.contract.model import HubModel
 
 from .measured import Measured
 

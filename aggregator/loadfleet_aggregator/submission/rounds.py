@@ -156,12 +156,14 @@ ALLOWED_LABELS = {
     Division.CLOSED: frozenset[str](),
     # "The model can be of any origin", "inference parameters in the closed division" (inference
     # rules, 'Relaxed constraints for the Open division'). The dataset stays the same one.
-    Division.OPEN: frozenset({"random-weights", "rebuilt-dataset", "output-limit"}),
+    Division.OPEN: frozenset(
+        {"random-weights", "performance-only", "rebuilt-dataset", "output-limit"}
+    ),
 }
 """Labels of a run with which a division still takes it; "output-limit" stands for all of them."""
 
 REHEARSAL_LABELS = frozenset(
-    {"random-weights", "synthetic-dataset", "rebuilt-dataset", "output-limit"}
+    {"random-weights", "performance-only", "synthetic-dataset", "rebuilt-dataset", "output-limit"}
 )
 """Labels with which LoadGen's logs are still of official length, from a model that answered."""
 

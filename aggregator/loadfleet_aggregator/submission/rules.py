@@ -45,6 +45,7 @@ LABEL_REMEDIES = {
     "rebuilt-dataset": "run it with MLPerf's own file (loadfleet_dataset); the open division "
     "takes a rebuilt one",
     "random-weights": "run it with the weights of Llama-3.1-8B-Instruct",
+    "performance-only": "run it with engine.load_format: auto",
     "null-engine": "run it with a profile whose engine is vllm: no model has answered",
     "prefix-caching": "run it with engine.enable_prefix_caching: false",
 }

@@ -143,7 +143,7 @@ def test_every_default_is_filled_in() -> None:
         ({"length": {"samples": 13368}}, ("short",)),
         ({"dataset": {"source": "synthetic"}}, ("synthetic-dataset",)),
         ({"model": {"source": "tiny"}}, ("random-weights",)),
-        ({"engine": {"load_format": "dummy"}}, ("random-weights",)),
+        ({"engine": {"load_format": "dummy"}}, ("random-weights", "performance-only")),
         ({"engine": {"kind": "null"}}, ("null-engine",)),
         ({"generation": {"max_tokens": 64}}, ("output-limit-64",)),
         ({"engine": {"enable_prefix_caching": True}}, ("prefix-caching",)),

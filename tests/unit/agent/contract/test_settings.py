@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loadfleet_agent.contract.benchmark import Scenario
+from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.settings import SettingsError, parse_settings, resolve_plan
 
 GOOD: dict[str, Any] = {"model": {"source": "tiny"}, "dataset": {"source": "synthetic"}}
@@ -84,9 +84,28 @@ def test_a_wrong_value_is_named(changes: dict[str, Any], key: str, words: str) -
 
 @pytest.mark.parametrize("missing", ["model", "dataset"])
 def test_a_missing_setting_is_named(missing: str) -> None:
-    with pytest.raises(SettingsError, match="missing") as caught:
-        parse_settings({key: value for key, value in GOOD.items() if key != missing})
+    settings = parse_settings({key: value for key, value in GOOD.items() if key != missing})
+    with pytest.raises(SettingsError, match="missing: the profile") as caught:
+        resolve_plan(settings, run_id="run", host="host")
     assert caught.value.key == missing
+
+
+def test_a_profile_may_name_model_dataset_and_modes() -> None:
+    alone = resolve_plan(parse_settings({"profile": "dummy-8b"}), run_id="run", host="host")
+    assert alone.model.source == "dummy"
+    assert [source.source for source in alone.dataset] == ["synthetic"]
+    assert {mode for _, mode in alone.phases} == {Mode.PERFORMANCE}
+    assert set(alone.labels) == {"synthetic-dataset", "random-weights", "performance-only"}
+    changed = {"profile": "dummy-8b", "modes": ["accuracy"], "dataset": {"source": "mlcommons"}}
+    other = resolve_plan(parse_settings(changed), run_id="run", host="host")
+    assert [source.source for source in other.dataset] == ["mlcommons"]
+    assert {mode for _, mode in other.phases} == {Mode.ACCURACY}
+
+
+def test_a_model_without_weights_needs_an_engine_that_makes_them() -> None:
+    settings = parse_settings(GOOD | {"model": {"source": "dummy"}})
+    with pytest.raises(SettingsError, match="load_format: dummy"):
+        resolve_plan(settings, run_id="run", host="host")
 
 
 def test_a_key_that_is_no_text_is_refused() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hub_mirror import HubMirror
 from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
-from loadfleet_agent.contract.plan import HubModel
+from loadfleet_agent.contract.model import HubModel
 from loadfleet_agent.contract.result import ModelFacts
 from loadfleet_agent.contract.run_folder import file_sha256
 from loadfleet_agent.contract.status import FailureCode

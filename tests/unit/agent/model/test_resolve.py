@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from loadfleet_agent.contract.plan import HubModel, ModelFolder, TinyModel
+from loadfleet_agent.contract.model import DummyModel, HubModel, ModelFolder, TinyModel
 from loadfleet_agent.contract.result import ModelFacts
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.model.resolve import model_facts, resolve_model
+from loadfleet_agent.model.tokenizer import load_tokenizer
 
 COMMIT = "0e9e39f249a16976918f6564b8830bc894c89659"
 REPO = "meta-llama/Llama-3.1-8B-Instruct"
@@ -175,3 +176,21 @@ def test_a_tiny_model_without_its_weights_is_made_again(
     (folder / "model.safetensors").unlink()
     assert resolve_model(TinyModel(), tmp_path) == (folder, name)
     assert model_facts(folder, name).weights_sha256 == tiny_model.weights_sha256
+
+
+def test_the_dummy_model_has_llamas_geometry_and_nothing_to_download(tmp_path: Path) -> None:
+    folder, name = resolve_model(DummyModel(), tmp_path)
+    facts = model_facts(folder, name)
+    assert (facts.vocabulary, facts.weights_sha256) == (128_256, None)
+    assert facts.stop_token_ids == (128_001, 128_008, 128_009)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    layer = 4096 * (4096 + 2 * 1024 + 4096) + 3 * 4096 * 14_336 + 2 * 4096
+    shape = [config[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers")]
+    assert shape == [4096, 14_336, 32]
+    parameters = 32 * layer + 2 * 128_256 * 4096 + 4096
+    assert parameters == 8_030_261_248  # as Meta's model card counts them
+    ids = load_tokenizer(folder).encode(["A report on the old railway bridge."])[0]
+    assert max(ids) < facts.vocabulary
+    before = (folder / "config.json").stat().st_mtime_ns
+    assert resolve_model(DummyModel(), tmp_path) == (folder, name)
+    assert (folder / "config.json").stat().st_mtime_ns == before

@@ -296,7 +296,7 @@ class TestOpen:
         return seal(
             scenarios=[Scenario.OFFLINE],
             modes=[Mode.PERFORMANCE, Mode.ACCURACY],
-            engine={"load_format": "dummy"},
+            model={"source": "tiny"},
             generation={"max_tokens": 256},
         )
 
@@ -356,7 +356,7 @@ class TestRehearsal:
         self, seal: Seal, tmp_path: Path, division: str
     ) -> None:
         host = seal(
-            engine={"load_format": "dummy"},
+            model={"source": "tiny"},
             dataset={"source": "synthetic"},
             generation={"max_tokens": 256},
         )

@@ -47,7 +47,7 @@ class TestRules:
     @pytest.mark.parametrize(
         ("changes", "label"),
         [
-            ({"engine": {"load_format": "dummy"}}, "random-weights"),
+            ({"model": {"source": "tiny"}}, "random-weights"),
             ({"engine": {"enable_prefix_caching": True}}, "prefix-caching"),
             ({"generation": {"max_tokens": 256}}, "output-limit-256"),
             ({"dataset": {"source": "synthetic"}}, "synthetic-dataset"),
