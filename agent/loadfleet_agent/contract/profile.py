@@ -48,6 +48,12 @@ class EngineSettings(Frozen):
     )
     cpu_kv_cache_gib: int = Field(default=1, ge=1, description="KV cache of the CPU build, GiB")
     tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs that share one model")
+    replicas: int | None = Field(
+        default=None,
+        ge=1,
+        description="engines on a host, each with tensor_parallel_size GPUs and a copy of the "
+        "model, behind one LoadGen; default: as many as its GPUs allow, 1 on the CPU build",
+    )
     enforce_eager: bool = Field(default=False, description="no CUDA graphs, no torch.compile")
     enable_prefix_caching: bool = Field(
         default=False, description="MLPerf forbids reuse of KV blocks across queries"

@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError
 from .base import Frozen
 from .benchmark import SCENARIOS, Mode, Scenario, Suite
 from .dataset import DatasetChain
+from .model import ModelSource
 from .plan import (
     InactivityLimits,
-    ModelSource,
     OfficialLength,
     RunPlan,
     Runtime,
@@ -141,14 +141,14 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
     except ProfileError as error:
         raise SettingsError("profile", str(error)) from error
     overridden: dict[str, Any] = {}
-    for key, model in (("engine", EngineSettings), ("generation", Generation)):
+    for key, kind in (("engine", EngineSettings), ("generation", Generation)):
         given: dict[str, Any] = getattr(settings, key)
         base = getattr(profile, key).model_dump()
         for name in given:
             if name not in base:
                 raise SettingsError(key, f"no such key {name!r}{suggest(name, list(base))}")
         try:
-            overridden[key] = model.model_validate(base | given)
+            overridden[key] = kind.model_validate(base | given)
         except ValidationError as error:
             raise SettingsError(key, describe_errors(error)) from error
     rates = {

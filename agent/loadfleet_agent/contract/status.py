@@ -37,6 +37,7 @@ class FailureCode(StrEnum):
     PACKAGE_MISSING = "package-missing"
     RUNTIME_MISSING = "runtime-missing"
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
+    TOO_FEW_GPUS = "too-few-gpus"
     DRIVER_TOO_OLD = "driver-too-old"
     ENGINE_START = "engine-start"
     ENGINE_DIED = "engine-died"
@@ -73,6 +74,8 @@ HINTS: dict[FailureCode, str] = {
     "or set runtime: venv",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
     "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
+    FailureCode.TOO_FEW_GPUS: "look at nvidia-smi on the host; engine.replicas times "
+    "engine.tensor_parallel_size GPUs are needed, of those in CUDA_VISIBLE_DEVICES if that is set",
     FailureCode.DRIVER_TOO_OLD: "install NVIDIA driver 580 or newer",
     FailureCode.ENGINE_START: "read engine.log in the run folder",
     FailureCode.ENGINE_DIED: "read engine.log in the run folder; start again to go on "

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import os
+
 from ..contract.plan import RunPlan
+from ..contract.profile import Build
 from ..contract.result import ModelFacts
+from ..contract.status import FailureCode
+from ..host.facts import visible_gpus
+from ..host.placement import Placement, place_replicas
 from .base import Engine, EngineDied, EngineStartError
+from .replicas import Replica, ReplicatedEngine
 
 __all__ = ["Engine", "EngineDied", "EngineStartError", "make_engine"]
 
 
 def make_engine(plan: RunPlan, model: ModelFacts) -> Engine:
-    """The engine of a plan, not yet started. Heavy imports happen here and not before."""
+    """The engine of a plan, not yet started. Heavy imports happen here and not before.
+
+    Raises EngineStartError if this host has too few GPUs for it.
+    """
     if plan.engine.kind == "null":
         from .null import NullEngine
 
         return NullEngine(plan.generation, model)
     from .vllm import VllmEngine
 
-    return VllmEngine(plan, model)
+    replicas = [
+        Replica(name, VllmEngine(plan, model, placement)) for name, placement in _placements(plan)
+    ]
+    if len(replicas) == 1:
+        return replicas[0].engine
+    return ReplicatedEngine(replicas, plan.generation.max_tokens)
+
+
+def _placements(plan: RunPlan) -> list[tuple[str, Placement | None]]:
+    """Name and share of the host of each replica."""
+    engine = plan.engine
+    if plan.build is Build.CPU:
+        return [(f"engine {index}", None) for index in range(engine.replicas or 1)]
+    gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    each = engine.tensor_parallel_size
+    wanted = engine.replicas or max(1, len(gpus) // each)
+    try:
+        placed = place_replicas(gpus, wanted, each, frozenset(os.sched_getaffinity(0)))
+    except ValueError as error:
+        raise EngineStartError(FailureCode.TOO_FEW_GPUS, str(error)) from error
+    return [(placement.name, placement) for placement in placed]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -17,15 +19,22 @@ from ..contract.plan import RunPlan
 from ..contract.profile import Build
 from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
+from ..host.placement import Placement
 from .base import EngineDied, EngineStartError
 
 UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
 
 class VllmEngine:
-    """One vLLM engine; its core runs in a process of its own, apart from LoadGen's thread."""
+    """One vLLM engine; its core runs in a process of its own, apart from LoadGen's thread.
 
-    def __init__(self, plan: RunPlan, model: ModelFacts) -> None:
+    ``placement``: its GPUs and processors; None on the CPU build, which binds its own threads.
+    """
+
+    def __init__(
+        self, plan: RunPlan, model: ModelFacts, placement: Placement | None = None
+    ) -> None:
+        self._placement = placement
         self._plan = plan
         self._model = model
         self._llm: AsyncLLM | None = None
@@ -48,9 +57,10 @@ class VllmEngine:
     async def start(self) -> EngineFacts:
         began = time.monotonic()
         try:
-            self._llm = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(**_arguments(self._plan, self._model.path))
-            )
+            with _placed(self._placement):
+                self._llm = AsyncLLM.from_engine_args(
+                    AsyncEngineArgs(**_arguments(self._plan, self._model.path))
+                )
         except Exception as error:  # vLLM raises many kinds; each becomes a coded failure
             raise EngineStartError(*_explain(error)) from error
         return EngineFacts(
@@ -80,6 +90,33 @@ class VllmEngine:
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
+
+
+@contextlib.contextmanager
+def _placed(placement: Placement | None) -> Iterator[None]:
+    """What this thread starts meanwhile sees these GPUs alone and runs on these processors."""
+    if placement is None:
+        yield
+        return
+    given = {
+        # NVML counts in this order, CUDA by default in another one.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in placement.gpus),
+    }
+    before = {name: os.environ.get(name) for name in given}
+    cpus = os.sched_getaffinity(0)
+    os.environ.update(given)
+    if placement.cpus:
+        os.sched_setaffinity(0, placement.cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:

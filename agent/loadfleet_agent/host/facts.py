@@ -78,6 +78,28 @@ def host_facts() -> HostFacts:
     )
 
 
+def visible_gpus(visible_devices: str | None) -> tuple[GpuFacts, ...]:
+    """The GPUs that CUDA may use: all of NVML's, or those of CUDA_VISIBLE_DEVICES in its order.
+
+    Indices (in the order of the PCI bus) and UUIDs are known; as CUDA does it, the first entry
+    that names no GPU ends the list.
+    """
+    _, _, gpus = _nvidia()
+    if visible_devices is None:
+        return gpus
+    found: list[GpuFacts] = []
+    for entry in (part.strip() for part in visible_devices.split(",")):
+        named = [
+            gpu
+            for gpu in gpus
+            if entry == str(gpu.index) or (entry.startswith("GPU-") and gpu.uuid.startswith(entry))
+        ]
+        if len(named) != 1:
+            break
+        found.append(named[0])
+    return tuple(found)
+
+
 def changed_facts(before: HostFacts, after: HostFacts) -> tuple[str, ...]:
     """Names of the lasting facts that differ, with both values."""
     old, new = before.lasting, after.lasting

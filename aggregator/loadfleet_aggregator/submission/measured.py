@@ -66,7 +66,12 @@ class Measured:
     @property
     def accelerators(self) -> int:
         """GPUs that the engine used, of those that the host has."""
-        return self.plan.engine.tensor_parallel_size if self.plan.build is Build.CUDA else 0
+        if self.plan.build is not Build.CUDA:
+            return 0
+        replicas = self.engine.settings.get("replicas")
+        return self.plan.engine.tensor_parallel_size * (
+            replicas if isinstance(replicas, int) else 1
+        )
 
     def phase(self, scenario: Scenario, mode: Mode) -> PhaseResult | None:
         wanted = (scenario, mode)

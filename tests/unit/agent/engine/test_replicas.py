@@ -33,9 +33,9 @@ class Held:
     async def generate(
         self,
         request_id: str,
-        prompt: Sequence[int],  # noqa: ARG002
+        prompt: Sequence[int],
         *,
-        stream: bool,  # noqa: ARG002
+        stream: bool,
     ) -> AsyncIterator[Sequence[int]]:
         self.served.append(request_id)
         await self.free.wait()
