@@ -45,7 +45,7 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | _environment(plan, home),
+                env=engine_environment(plan, home),
                 start_new_session=True,
             )
         theirs.close()
@@ -113,7 +113,8 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _environment(plan: RunPlan, home: Path) -> dict[str, str]:
+def engine_environment(plan: RunPlan, home: Path) -> dict[str, str]:
+    """The environment of a process that owns an engine."""
     fixed = {
         # A run reads what prepare has put in place; it never waits for a network.
         "HF_HUB_OFFLINE": "1",
@@ -124,4 +125,4 @@ def _environment(plan: RunPlan, home: Path) -> dict[str, str]:
     }
     if plan.build is Build.CPU:
         fixed["VLLM_CPU_KVCACHE_SPACE"] = str(plan.engine.cpu_kv_cache_gib)
-    return fixed | plan.environment
+    return os.environ | fixed | plan.environment

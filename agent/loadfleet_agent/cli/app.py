@@ -12,6 +12,7 @@ from .download import app as download
 from .download_dataset import app as download_dataset
 from .existing_run import app as existing_run
 from .host import app as host
+from .overhead import app as overhead
 from .run import app as run
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (host, download, download_dataset, run, existing_run):
+for part in (host, download, download_dataset, run, existing_run, overhead):
     app.add_typer(part)
 
 

@@ -61,6 +61,11 @@ class PhaseResult(Document):
     output_tokens: Distribution
     latency_from_issue_ns: Distribution
     ttft_from_issue_ns: Distribution | None = Field(description="None for Offline")
+    harness_cpu_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="processor seconds of LoadGen and of what feeds the engine, in one process",
+    )
     loadgen: LoadgenResult
     test06: Test06 | None = Field(description="of the compliance test; None: another mode")
     gate: tuple[GateFinding, ...] = Field(description="rules that were broken; empty: valid")

@@ -42,24 +42,14 @@ class VllmEngine:
         self._whole = self._sampling(RequestOutputKind.FINAL_ONLY)
 
     def _sampling(self, kind: RequestOutputKind) -> SamplingParams:
-        generation = self._plan.generation
-        return SamplingParams(
-            temperature=0.0,
-            top_k=1,
-            top_p=1.0,
-            max_tokens=generation.max_tokens,
-            min_tokens=generation.min_tokens,
-            stop_token_ids=list(self._model.stop_token_ids),
-            detokenize=False,
-            output_kind=kind,
-        )
+        return SamplingParams(**sampling_arguments(self._plan, self._model), output_kind=kind)
 
     async def start(self) -> EngineFacts:
         began = time.monotonic()
         try:
             with _placed(self._placement):
                 self._llm = AsyncLLM.from_engine_args(
-                    AsyncEngineArgs(**_arguments(self._plan, self._model.path))
+                    AsyncEngineArgs(**engine_arguments(self._plan, self._model.path))
                 )
         except Exception as error:  # vLLM raises many kinds; each becomes a coded failure
             raise EngineStartError(*_explain(error)) from error
@@ -119,7 +109,21 @@ def _placed(placement: Placement | None) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
+def sampling_arguments(plan: RunPlan, model: ModelFacts) -> dict[str, Any]:
+    """Greedy decoding as MLPerf's reference does it, for vLLM's SamplingParams."""
+    return {
+        "temperature": 0.0,
+        "top_k": 1,
+        "top_p": 1.0,
+        "max_tokens": plan.generation.max_tokens,
+        "min_tokens": plan.generation.min_tokens,
+        "stop_token_ids": list(model.stop_token_ids),
+        "detokenize": False,
+    }
+
+
+def engine_arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
+    """The plan's engine settings under vLLM's own names, for AsyncEngineArgs and LLM."""
     engine = plan.engine
     arguments: dict[str, Any] = {
         "model": model_path,

@@ -102,6 +102,7 @@ def run_phase(
         ttft_from_issue_ns=distribution([r.first_token_ns - r.issue_ns for r in records])
         if phase.scenario.streams
         else None,
+        harness_cpu_s=answered.cpu_s,
         loadgen=logged,
         test06=test06,
         gate=_gate(plan, phase, logged, answered, len(library.prompts), test06),

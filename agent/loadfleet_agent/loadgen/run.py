@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +63,8 @@ class Answered:
     records: Sequence[SampleRecord]
     started: datetime
     ended: datetime
+    cpu_s: float
+    """Processor seconds of this process: LoadGen's threads and the event loop's."""
 
 
 def prepare_run(
@@ -87,9 +90,9 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
         drive.engine, drive.loop, drive.prompts, stream=run.scenario.streams, run_tag=run.name
     )
     drive.watch(sut, run.expected_samples(len(drive.prompts)))
-    started = utc_now()
+    started, cpu = utc_now(), time.process_time()
     _start_test(run, sut, len(drive.prompts))
-    ended = utc_now()
+    ended, cpu_s = utc_now(), time.process_time() - cpu
     if sut.failure is not None:
         if isinstance(sut.failure, RunFailure):
             raise sut.failure
@@ -99,7 +102,7 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
         raise RunFailure(code, f"{type(sut.failure).__name__}: {sut.failure}") from sut.failure
     if not sut.records:
         raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
-    return Answered(sut.records, started, ended)
+    return Answered(sut.records, started, ended, cpu_s)
 
 
 def _start_test(run: PreparedRun, sut: SystemUnderTest, samples: int) -> None:
