@@ -39,6 +39,7 @@ class FailureCode(StrEnum):
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
     TOO_FEW_GPUS = "too-few-gpus"
     DRIVER_TOO_OLD = "driver-too-old"
+    ENGINE_VERSION = "engine-version"
     ENGINE_START = "engine-start"
     ENGINE_DIED = "engine-died"
     LOADGEN = "loadgen"
@@ -77,6 +78,8 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.TOO_FEW_GPUS: "look at nvidia-smi on the host; engine.replicas times "
     "engine.tensor_parallel_size GPUs are needed, of those in CUDA_VISIBLE_DEVICES if that is set",
     FailureCode.DRIVER_TOO_OLD: "install NVIDIA driver 580 or newer",
+    FailureCode.ENGINE_VERSION: "deploy the agent with the vLLM of its lock, or an image that has "
+    "one of these",
     FailureCode.ENGINE_START: "read engine.log in the run folder",
     FailureCode.ENGINE_DIED: "read engine.log in the run folder; start again to go on "
     "after the finished phases",

@@ -12,6 +12,7 @@ from ..host.facts import visible_gpus
 from ..host.placement import Placement, place_replicas
 from .base import Engine, EngineDied, EngineStartError
 from .replicas import Replica, ReplicatedEngine
+from .version import installed, require_known
 
 __all__ = ["Engine", "EngineDied", "EngineStartError", "make_engine"]
 
@@ -19,12 +20,13 @@ __all__ = ["Engine", "EngineDied", "EngineStartError", "make_engine"]
 def make_engine(plan: RunPlan, model: ModelFacts) -> Engine:
     """The engine of a plan, not yet started. Heavy imports happen here and not before.
 
-    Raises EngineStartError if this host has too few GPUs for it.
+    Raises EngineStartError if this host has too few GPUs for it, or a vLLM that is not known.
     """
     if plan.engine.kind == "null":
         from .null import NullEngine
 
         return NullEngine(plan.generation, model)
+    require_known(installed())
     from .vllm import VllmEngine
 
     replicas = [

