@@ -26,6 +26,7 @@ from .contract.files import write_atomic, write_model
 from .contract.gate import GateFinding, check_configurations
 from .contract.host import HostFacts
 from .contract.labels import result_labels
+from .contract.needs import unmet_by_host, unmet_by_model
 from .contract.plan import RunPlan, phase_name, rate_name
 from .contract.result import (
     Accuracy,
@@ -71,6 +72,8 @@ def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]
     """Model, samples and NLTK data, ready on this host. Raises RunFailure."""
     folder, name = resolve_model(plan.model, home)
     facts = model_facts(folder, name)
+    if unmet := unmet_by_model(plan.needs, facts.precision):
+        raise RunFailure(FailureCode.UNFIT_MODEL, f"{facts.path}: {unmet}")
     library = build_library(plan, facts, home)
     return facts, library, install_punkt(home / "cache")
 
@@ -139,6 +142,8 @@ class Run:
         self._enter("inspect", limits.prepare_s)
         self._facts = host_facts()
         write_model(self._folder / HOST_FACTS, self._facts)
+        if unmet := unmet_by_host(self._plan.needs, self._facts.gpus):
+            raise RunFailure(FailureCode.UNFIT_HOST, unmet)
         self._enter("prepare", limits.prepare_s)
         self._model, self._library, self._nltk_data = prepare(self._plan, self._home)
         for skipped in self._library.facts.skipped:

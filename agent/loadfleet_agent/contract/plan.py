@@ -22,6 +22,7 @@ from .benchmark import (
 )
 from .dataset import DatasetChain, DatasetLabel, not_mlperf
 from .model import ModelSource
+from .needs import Needs
 from .profile import Build, EngineSettings, Generation
 from .rate_search import RateSearch
 
@@ -102,6 +103,7 @@ class RunPlan(Document):
     engine: EngineSettings
     generation: Generation
     environment: dict[str, str]
+    needs: Needs = Needs()
     model: ModelSource
     dataset: DatasetChain
     length: RunLength

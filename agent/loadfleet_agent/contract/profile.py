@@ -13,6 +13,7 @@ from .base import Frozen
 from .benchmark import MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Mode
 from .dataset import DatasetChain
 from .model import ModelSource
+from .needs import Needs
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 
@@ -88,6 +89,7 @@ class Profile(Frozen):
     )
     model: ModelSource | None = Field(default=None, description="unless the user names one")
     dataset: DatasetChain | None = Field(default=None, description="unless the user names one")
+    needs: Needs = Field(default=Needs(), description="of the GPUs and of the model")
     modes: tuple[Mode, ...] = Field(
         default=(Mode.PERFORMANCE, Mode.ACCURACY), min_length=1, description="unless the user does"
     )

@@ -11,6 +11,7 @@ from .benchmark import AccuracyTarget, Mode, Scenario
 from .dataset import DatasetLabel, SkippedDataset
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
+from .roofline import Geometry, Precision
 from .status import Failure
 
 
@@ -165,6 +166,10 @@ class ModelFacts(Frozen):
     )
     vocabulary: int
     stop_token_ids: tuple[int, ...]
+    precision: Precision | None = Field(
+        default=None, description="of the stored weights; None for a form that is not known"
+    )
+    geometry: Geometry | None = Field(default=None, description="None where config.json lacks it")
 
 
 class DatasetFacts(Frozen):

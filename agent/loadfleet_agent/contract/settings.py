@@ -175,6 +175,7 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
             engine=overridden["engine"],
             generation=overridden["generation"],
             environment=profile.environment | settings.environment,
+            needs=profile.needs,
             model=model,
             dataset=dataset,
             length=OfficialLength() if settings.length == "official" else settings.length,

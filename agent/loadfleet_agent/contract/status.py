@@ -38,6 +38,8 @@ class FailureCode(StrEnum):
     RUNTIME_MISSING = "runtime-missing"
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
     TOO_FEW_GPUS = "too-few-gpus"
+    UNFIT_HOST = "unfit-host"
+    UNFIT_MODEL = "unfit-model"
     DRIVER_TOO_OLD = "driver-too-old"
     ENGINE_VERSION = "engine-version"
     ENGINE_START = "engine-start"
@@ -75,6 +77,9 @@ HINTS: dict[FailureCode, str] = {
     "or set runtime: venv",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
     "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
+    FailureCode.UNFIT_HOST: "take a profile that fits these GPUs; loadfleet-agent inspect shows "
+    "what each can do",
+    FailureCode.UNFIT_MODEL: "name a checkpoint of that precision, or take the profile of this one",
     FailureCode.TOO_FEW_GPUS: "look at nvidia-smi on the host; engine.replicas times "
     "engine.tensor_parallel_size GPUs are needed, of those in CUDA_VISIBLE_DEVICES if that is set",
     FailureCode.DRIVER_TOO_OLD: "install NVIDIA driver 580 or newer",

@@ -12,6 +12,7 @@ from ..contract.result import ModelFacts
 from ..contract.run_folder import file_sha256
 from ..contract.status import FailureCode
 from ..failure import RunFailure
+from .config import read_geometry, read_precision
 from .dummy_llama import make_dummy_llama
 from .hub_cache import read_record, repository_folder, snapshot_folder
 from .tiny_llama import make_tiny_llama
@@ -80,6 +81,8 @@ def model_facts(folder: Path, name: str) -> ModelFacts:
             weights_sha256=digest(identity) if identity else None,
             vocabulary=int(config["vocab_size"]),
             stop_token_ids=stop_ids,
+            precision=read_precision(config),
+            geometry=read_geometry(config),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFailure(

@@ -17,6 +17,7 @@ from loadfleet_agent.contract.dataset import (
 )
 from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_agent.contract.profile import known_profiles, load_profile
 from loadfleet_agent.contract.result import DatasetFacts, Distribution
 from loadfleet_agent.contract.settings import HostSettings, SettingsError, parse_settings
 from pydantic import TypeAdapter
@@ -132,9 +133,11 @@ def test_two_files_may_stand_in_a_chain() -> None:
     assert len(make_plan(dataset=files).dataset) == 2
 
 
-def test_nothing_is_the_default() -> None:
-    """Least of all made-up samples."""
-    assert HostSettings.model_fields["dataset"].is_required()
+def test_only_a_profile_of_random_weights_takes_made_up_samples_by_itself() -> None:
+    """Where the weights are real, nothing is the default, least of all made-up samples."""
+    named = {name: load_profile(name).dataset for name in known_profiles()}
+    assert {name for name, dataset in named.items() if dataset} == {"dummy-8b"}
+    assert HostSettings.model_fields["dataset"].default is None
 
 
 def test_the_schema_says_that_a_source_may_stand_alone() -> None:
