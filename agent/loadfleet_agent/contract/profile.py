@@ -62,6 +62,15 @@ class EngineSettings(Frozen):
     attention_backend: str | None = Field(
         default=None, description="vLLM's name, e.g. FLASH_ATTN; default: vLLM's choice"
     )
+    performance_mode: Literal["balanced", "interactivity", "throughput"] = Field(
+        default="balanced", description="vLLM's choice of kernels and CUDA graphs"
+    )
+    stream_interval: int = Field(
+        default=1,
+        ge=1,
+        description="tokens that vLLM hands over at a time in Server and Interactive, after the "
+        "first",
+    )
     load_format: Literal["auto", "dummy"] = Field(
         default="auto", description="dummy: random weights, a speed without an accuracy"
     )

@@ -136,6 +136,8 @@ def engine_arguments(plan: RunPlan, model_path: str) -> dict[str, Any]:
         "tensor_parallel_size": engine.tensor_parallel_size,
         "enforce_eager": engine.enforce_eager,
         "enable_prefix_caching": engine.enable_prefix_caching,
+        "performance_mode": engine.performance_mode,
+        "stream_interval": engine.stream_interval,
         "load_format": engine.load_format,
         "seed": engine.seed,
         # Prompts are token ids and answers stay token ids.
@@ -174,6 +176,8 @@ def _resolved_settings(config: Any) -> dict[str, str | int | float | bool | None
         "max_num_batched_tokens": read("scheduler_config", "max_num_batched_tokens"),
         "chunked_prefill": read("scheduler_config", "enable_chunked_prefill"),
         "async_scheduling": read("scheduler_config", "async_scheduling"),
+        "stream_interval": read("scheduler_config", "stream_interval"),
+        "performance_mode": read("performance_mode"),
         "kv_cache_dtype": read("cache_config", "cache_dtype"),
         "kv_cache_block_size": read("cache_config", "block_size"),
         "kv_cache_blocks": read("cache_config", "num_gpu_blocks"),

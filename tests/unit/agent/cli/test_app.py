@@ -20,6 +20,8 @@ from ..conftest import FinishedRun
 from ..helpers import QUICK, Agent
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+MEASURING = {"overhead"}
+"""Commands that take minutes, with tests of their own."""
 
 
 def test_all_commands_are_known() -> None:
@@ -96,8 +98,8 @@ def test_json_of_every_command_can_be_read(
         "stop": ([], {"run_id", "stopped"}),
         "pack": (["--output", str(tmp_path / "x.tar.gz")], {"archive", "size_bytes", "run_id"}),
     }
-    for command in COMMANDS:
-        flags, keys = wanted[command]
+    assert COMMANDS == sorted({*wanted, *MEASURING})
+    for command, (flags, keys) in wanted.items():
         done = agent(command, *flags, "--json", home=command != "inspect")
         assert done.returncode == 0, (command, done.stderr)
         assert keys <= set(json.loads(done.stdout)), command

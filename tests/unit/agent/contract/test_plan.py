@@ -29,9 +29,12 @@ OTHER_ENGINE: dict[str, Any] = {
     "gpu_memory_utilization": 0.5,
     "cpu_kv_cache_gib": 7,
     "tensor_parallel_size": 2,
+    "replicas": 2,
     "enforce_eager": True,
     "enable_prefix_caching": True,
     "attention_backend": "FLASHINFER",
+    "performance_mode": "throughput",
+    "stream_interval": 4,
     "load_format": "dummy",
     "seed": 9,
 }

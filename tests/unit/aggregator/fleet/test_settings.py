@@ -99,7 +99,9 @@ def test_refuses_a_wrong_value_and_names_the_key(key: str, value: object, said: 
 
 def test_refuses_a_missing_setting() -> None:
     settings = {key: value for key, value in BASE.items() if key != "loadfleet_model"}
-    assert refusal(settings) == "loadfleet_model: model: missing (host gpu-01)"
+    profile = BASE["loadfleet_profile"]
+    wanted = f"loadfleet_model: missing: the profile {profile} names none (host gpu-01)"
+    assert refusal(settings) == wanted
 
 
 class TestProfile:
