@@ -98,7 +98,7 @@ def test_json_of_every_command_can_be_read(
         "stop": ([], {"run_id", "stopped"}),
         "pack": (["--output", str(tmp_path / "x.tar.gz")], {"archive", "size_bytes", "run_id"}),
     }
-    assert COMMANDS == sorted({*wanted, *MEASURING})
+    assert sorted({*wanted, *MEASURING}) == COMMANDS
     for command, (flags, keys) in wanted.items():
         done = agent(command, *flags, "--json", home=command != "inspect")
         assert done.returncode == 0, (command, done.stderr)
