@@ -91,7 +91,8 @@ class RateProbe(Frozen):
     ttft_growth: float | None = Field(
         default=None,
         description="seconds by which the time to first token grew in a second, as far as that is "
-        "certain, in the second half of the run; None where LoadGen sets no pace",
+        "certain, in the second half of the run, or LoadGen's delay behind its own schedule if "
+        "that grew faster; None where LoadGen sets no pace",
     )
     held: bool = Field(
         description="LoadGen found it VALID, early stopping included, and TTFT would not grow "

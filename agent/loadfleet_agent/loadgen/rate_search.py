@@ -31,7 +31,7 @@ from ..contract.status import FailureCode
 from ..failure import RunFailure
 from .run import Drive, prepare_run, run_loadgen
 from .settings import probe_conf
-from .steadiness import ttft_growth
+from .steadiness import issue_delay_growth, ttft_growth
 
 STEP = 1.25
 """Up and down, while only one side is known."""
@@ -160,7 +160,9 @@ def _run_probe(
     except LoadgenLogError as error:
         raise RunFailure(FailureCode.LOADGEN, str(error)) from error
     reason = _why_not(logged)
-    growth = ttft_growth(answered.records) if scenario.paced else None
+    growth = None
+    if qps is not None:
+        growth = max(ttft_growth(answered.records), issue_delay_growth(answered.records, qps))
     if not reason and growth and qps is not None:
         queries = performance_samples(plan_rules(plan, scenario, qps), scenario)
         reason = _why_not_for_long(logged, growth, queries / qps)

@@ -6,6 +6,7 @@ token with it. A short run may end before a limit is passed that ten minutes wou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,3 +43,18 @@ def ttft_growth(records: Sequence[SampleRecord]) -> float:
     residual = y - y.mean() - slope * (x - x.mean())
     error = float(np.sqrt((residual**2).sum() / (BLOCKS - 2) / spread))
     return max(0.0, slope - CERTAIN * error)
+
+
+def issue_delay_growth(records: Sequence[SampleRecord], target_qps: float) -> float:
+    """Seconds by which LoadGen falls behind its own schedule in a second, 0.0 if it may be none.
+
+    It sends queries at the moments of a Poisson process of ``target_qps``; where it is kept from
+    it, by a host without a free processor, say, they are late before they reach the engine.
+    """
+    if len(records) < 2:
+        return 0.0
+    issued = [record.issue_ns for record in records]
+    took = (max(issued) - min(issued)) / 1e9
+    gaps = len(records) - 1
+    planned, error = gaps / target_qps, math.sqrt(gaps) / target_qps
+    return max(0.0, took - planned - CERTAIN * error) / took if took else 0.0

@@ -24,7 +24,9 @@ SETTINGS: dict[str, Any] = {
     "modes": ["performance"],
     # So few samples are made in a moment; LoadGen repeats them. Prompts have no cost here.
     "length": {"samples": 1000, "server_queries": 500, "min_duration_ms": 10_000},
-    "rate_search": {"queries": 600, "duration_s": 5, "probes": 8, "precision": 0.1, "margin": 0.05},
+    # The harness alone saturates within a few percent, and a busy host moves that point: the run
+    # itself stays well below.
+    "rate_search": {"queries": 600, "duration_s": 8, "probes": 8, "precision": 0.1, "margin": 0.2},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from loadfleet_agent.loadgen.steadiness import ttft_growth
+from loadfleet_agent.loadgen.steadiness import issue_delay_growth, ttft_growth
 from loadfleet_agent.loadgen.sut import SampleRecord
 
 
@@ -45,3 +45,18 @@ def test_too_few_queries_show_no_trend(count: int) -> None:
 def test_queries_of_one_moment_show_no_trend() -> None:
     records = [SampleRecord(i, 0, 1_000 * i, 2_000 * i, 1, b"") for i in range(100)]
     assert ttft_growth(records) == 0.0
+
+
+class TestIssueDelay:
+    @pytest.mark.parametrize("seed", range(8))
+    def test_of_a_loadgen_that_sends_too_slowly_is_seen(self, seed: int) -> None:
+        """Asked for 60 a second it sent 50: after each second it is 1/6 s further behind."""
+        found = issue_delay_growth(served(50, 100, 60, seed), 60)
+        assert 0 < found < 1 - 50 / 60 + 0.05
+
+    def test_of_one_that_keeps_its_schedule_is_seldom_seen(self) -> None:
+        found = [issue_delay_growth(served(50, 100, 60, seed), 50) > 0 for seed in range(200)]
+        assert sum(found) <= 2
+
+    def test_of_one_query_is_none(self) -> None:
+        assert issue_delay_growth(served(50, 100, 60)[:1], 50) == 0.0
