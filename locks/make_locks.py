@@ -31,6 +31,10 @@ def compile_lock(target: str, *arguments: str) -> None:
     )  # fmt: skip
 
 
+def extras(*names: str) -> list[str]:
+    return [word for name in names for word in ("--extra", name)]
+
+
 def torch_source() -> list[str]:
     folder = os.environ.get("PIP_FIND_LINKS", "")
     if folder and any(Path(folder).glob("torch-*+cpu-*.whl")):
@@ -57,15 +61,15 @@ def put_torch_hashes(path: Path) -> None:
 def main() -> None:
     compile_lock("nltk-data.txt", "--no-deps", "locks/nltk-data.in")
     compile_lock(
-        "agent-cpu.txt", "--extra", "run", "--extra", "data", "--extra", "cpu", AGENT,
+        "agent-cpu.txt", *extras("run", "data", "tune", "cpu"), AGENT,
         "--override", "locks/no-torchvision.txt", *torch_source(),
     )  # fmt: skip
     put_torch_hashes(LOCKS / "agent-cpu.txt")
-    compile_lock("agent-cuda.txt", "--extra", "run", "--extra", "data", "--extra", "cuda", AGENT)
+    compile_lock("agent-cuda.txt", *extras("run", "data", "tune", "cuda"), AGENT)
     # Of the same versions as the CUDA build: a host may go from the one runtime to the other.
     cuda = ["--constraint", "locks/agent-cuda.txt"]
-    compile_lock("agent-client.txt", "--extra", "client", AGENT, *cuda)
-    compile_lock("agent-image.txt", "--extra", "run", "--extra", "data", AGENT, *cuda)
+    compile_lock("agent-client.txt", *extras("client"), AGENT, *cuda)
+    compile_lock("agent-image.txt", *extras("run", "data", "tune"), AGENT, *cuda)
     cpu = ["--constraint", "locks/agent-cpu.txt"]
     compile_lock(
         "controller.txt", AGENT, "aggregator/pyproject.toml", *cpu,

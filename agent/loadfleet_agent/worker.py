@@ -31,7 +31,7 @@ from .dataset.library import SampleLibrary, build_library
 from .engine import Engine, EngineDied, EngineStartError, make_engine
 from .failure import RunFailure
 from .loadgen.phase import configuration_sha256, prepare_phase, run_phase
-from .loadgen.rate_search import find_rate
+from .loadgen.rate_search import find_rate, measure_offline, measure_rate
 from .loadgen.run import Drive
 from .loadgen.sut import SystemUnderTest
 
@@ -43,7 +43,8 @@ WARM_UP_SAMPLES = 16
 
 
 class Worker:
-    """Carries out the commands load, warm-up, rate, phase and quit, one after the other."""
+    """Carries out the commands load, warm-up, rate, phase, measure-offline, measure-rate and quit,
+    one after the other."""
 
     def __init__(self, channel: Channel, plan: RunPlan, run_folder: Path, home: Path) -> None:
         self._channel = channel
@@ -90,6 +91,11 @@ class Worker:
             case "rate":
                 scenario = Scenario(command["scenario"])
                 self._find_rate(scenario, command["offline_samples_per_second"])
+            case "measure-offline":
+                self._measure_offline(Path(command["folder"]), command["samples"])
+            case "measure-rate":
+                scenario = Scenario(command["scenario"])
+                self._measure_rate(Path(command["folder"]), scenario, command["first_qps"])
 
     def _load(self, model: ModelFacts) -> None:
         self._library = build_library(self._plan, model, self._home)
@@ -145,6 +151,18 @@ class Worker:
         with self._driving(folder) as (_, drive):
             find_rate(self._plan, scenario, folder, offline_samples_per_second, drive)
         self._channel.send("phase-done")
+
+    def _measure_offline(self, folder: Path, samples: int) -> None:
+        with self._driving(folder) as (_, drive):
+            probe = measure_offline(self._plan, samples, folder, drive)
+        self._channel.send("measured", samples_per_s=probe.samples_per_second)
+
+    def _measure_rate(self, folder: Path, scenario: Scenario, first_qps: float) -> None:
+        with self._driving(folder) as (_, drive):
+            found = measure_rate(self._plan, scenario, first_qps, folder, drive)
+        self._channel.send(
+            "measured", samples_per_s=found.highest_held_qps, reason=found.probes[-1].reason
+        )
 
     @contextlib.contextmanager
     def _driving(self, folder: Path) -> Iterator[tuple[SampleLibrary, Drive]]:

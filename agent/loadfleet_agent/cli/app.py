@@ -14,6 +14,7 @@ from .existing_run import app as existing_run
 from .host import app as host
 from .overhead import app as overhead
 from .run import app as run
+from .tune import app as tune
 
 app = typer.Typer(
     name="loadfleet-agent",
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (host, download, download_dataset, run, existing_run, overhead):
+for part in (host, download, download_dataset, run, existing_run, overhead, tune):
     app.add_typer(part)
 
 

@@ -14,6 +14,7 @@ from .benchmark import MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Mode
 from .dataset import DatasetChain
 from .model import ModelSource
 from .needs import Needs
+from .tuning import Tuning
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 
@@ -101,6 +102,9 @@ class Profile(Frozen):
     needs: Needs = Field(default=Needs(), description="of the GPUs and of the model")
     modes: tuple[Mode, ...] = Field(
         default=(Mode.PERFORMANCE, Mode.ACCURACY), min_length=1, description="unless the user does"
+    )
+    tuning: Tuning | None = Field(
+        default=None, description="evidence, where loadfleet-agent tune has made the profile"
     )
 
 

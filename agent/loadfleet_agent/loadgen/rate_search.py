@@ -91,18 +91,16 @@ def find_rate(
         shutil.rmtree(earlier)
     burst: tuple[RateProbe, ...] = ()
     if offline_samples_per_second is None:
-        burst = (_probe_offline(plan, folder, drive),)
+        samples = offline_burst(plan.engine.max_num_seqs, plan.samples)
+        burst = (measure_offline(plan, samples, folder / "offline", drive),)
         offline_samples_per_second = burst[0].samples_per_second
         assert offline_samples_per_second is not None
     if scenario is Scenario.OFFLINE:
         found = Found(offline_samples_per_second, burst)
         margin, target = 0.0, OFFLINE_ALLOWANCE * offline_samples_per_second
     else:
-        found = search_rate(
-            FIRST_SHARE * offline_samples_per_second,
-            plan.rate_search,
-            lambda qps: _probe_rate(plan, scenario, folder, qps, drive),
-        )
+        first_qps = FIRST_SHARE * offline_samples_per_second
+        found = measure_rate(plan, scenario, first_qps, folder, drive)
         if found.highest_held_qps is None:
             raise RunFailure(FailureCode.RATE_NOT_FOUND, _why_none(scenario, found.probes))
         margin = plan.rate_search.margin
@@ -125,15 +123,29 @@ def find_rate(
     return result
 
 
-def _probe_offline(plan: RunPlan, folder: Path, drive: Drive) -> RateProbe:
-    samples = offline_burst(plan.engine.max_num_seqs, plan.samples)
+def measure_offline(plan: RunPlan, samples: int, folder: Path, drive: Drive) -> RateProbe:
+    """LoadGen's samples per second of one burst of ``samples``, with its logs in ``folder``.
+
+    Raises RunFailure (loadgen) if LoadGen did not find it VALID.
+    """
     conf = probe_conf(plan, Scenario.OFFLINE, None, queries=samples, duration_s=0)
-    probe = _run_probe(plan, Scenario.OFFLINE, folder / "offline", conf, None, drive)
+    probe = _run_probe(plan, Scenario.OFFLINE, folder, conf, None, drive)
     if not probe.held or probe.samples_per_second is None:
         raise RunFailure(
             FailureCode.LOADGEN, f"the burst that measures the Offline rate: {probe.reason}"
         )
     return probe
+
+
+def measure_rate(
+    plan: RunPlan, scenario: Scenario, first_qps: float, folder: Path, drive: Drive
+) -> Found:
+    """``search_rate`` over real short runs, each with its logs in a folder of ``folder``."""
+    return search_rate(
+        first_qps,
+        plan.rate_search,
+        lambda qps: _probe_rate(plan, scenario, folder, qps, drive),
+    )
 
 
 def _probe_rate(

@@ -20,7 +20,7 @@ from ..conftest import FinishedRun
 from ..helpers import QUICK, Agent
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-MEASURING = {"overhead"}
+MEASURING = {"overhead", "tune"}
 """Commands that take minutes, with tests of their own."""
 
 

@@ -1,0 +1,1 @@
+"""Finds engine settings that make this host faster: ``loadfleet-agent tune``."""
