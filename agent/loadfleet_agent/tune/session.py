@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from .. import __version__
 from ..contract.base import digest, utc_now
 from ..contract.benchmark import Scenario
 from ..contract.host import HostFacts
@@ -217,7 +217,7 @@ class _Session:
                 scenario=self._request.scenario,
                 base_profile=plan.profile,
                 finished_utc=utc_now(),
-                loadfleet_agent=version("loadfleet-agent"),
+                loadfleet_agent=__version__,
                 engine=self._study.engine,
                 gpus=tuple(gpu.name for gpu in host.gpus),
                 nvidia_driver=host.nvidia_driver,
