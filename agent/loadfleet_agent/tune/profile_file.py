@@ -29,6 +29,10 @@ def tuned_profile(tuned: Tuned) -> Profile:
 def write_profile(path: Path, profile: Profile) -> None:
     """As YAML: engine settings that differ from the defaults, all else that is set."""
     values: dict[str, Any] = profile.model_dump(mode="json", exclude_defaults=True)
+    # The source of a model or dataset is a default of its own model, and decides which that is.
+    for key in ("model", "dataset"):
+        if getattr(profile, key) is not None:
+            values[key] = profile.model_dump(mode="json", exclude_none=True)[key]
     defaults = EngineSettings().model_dump(mode="json")
     # What tune has chosen is told even where it is vLLM's default.
     chosen = profile.tuning.best if profile.tuning else {}

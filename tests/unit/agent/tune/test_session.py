@@ -100,6 +100,15 @@ class TestProfile:
         assert plan_with(path).engine == tuned.plan.engine
         assert is_replaceable(path)
 
+    def test_names_the_model_and_the_dataset_of_its_base(
+        self, tuned: Tuned, tmp_path: Path
+    ) -> None:
+        based = replace(tuned, plan=tuned.plan.model_copy(update={"profile": "dummy-8b"}))
+        write_profile(tmp_path / "tuned.yaml", tuned_profile(based))
+        found = load_profile(str(tmp_path / "tuned.yaml"))
+        assert found.model == load_profile("dummy-8b").model
+        assert found.dataset == load_profile("dummy-8b").dataset
+
     def test_of_someone_else_is_not_replaced(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.yaml"
         path.write_text("description: mine\nbuild: cpu\n", encoding="utf-8")
