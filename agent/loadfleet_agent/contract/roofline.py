@@ -118,13 +118,13 @@ def gpu_model(name: str) -> GpuModel | None:
 class Geometry(Frozen):
     """What of a Llama decides the work of a token. The defaults are Llama-3.1-8B's."""
 
-    layers: int = 32
-    hidden: int = 4096
-    intermediate: int = 14_336
-    heads: int = 32
-    kv_heads: int = 8
-    head_size: int = 128
-    vocabulary: int = 128_256
+    layers: int = Field(default=32, gt=0)
+    hidden: int = Field(default=4096, gt=0)
+    intermediate: int = Field(default=14_336, gt=0)
+    heads: int = Field(default=32, gt=0)
+    kv_heads: int = Field(default=8, gt=0)
+    head_size: int = Field(default=128, gt=0)
+    vocabulary: int = Field(default=128_256, gt=0)
 
     @property
     def layer_weights(self) -> int:

@@ -24,6 +24,9 @@ KV_VALUE_BYTES = {
 """vLLM's kv_cache_dtype to bytes of a value; auto is the model's dtype, here 16 bit."""
 
 
+SENSELESS = "the sizes that the host tells of model, samples or engine make no sense"
+
+
 class _Unknown(ValueError):
     """Something without which there is no limit; the text says what."""
 
@@ -47,7 +50,7 @@ def physical_limit(
     except _Unknown as error:
         return None, str(error)
     except (ArithmeticError, ValidationError):
-        return None, "the sizes that the host tells of model, samples or engine make no sense"
+        return None, SENSELESS
 
 
 def _limit(
@@ -104,6 +107,8 @@ def _one_engine(
     peaks = gpu_model(gpus[0].name)
     if peaks is None:
         raise _Unknown(f"the peaks of {gpus[0].name} are not in the table of GPUs")
+    if min(phase.input_tokens.mean, phase.output_tokens.mean) <= 0:
+        raise _Unknown(SENSELESS)
     if model is None or model.geometry is None:
         raise _Unknown("the shape of the model is not known")
     each = _integer(engine, "tensor_parallel_size", 1)
