@@ -626,10 +626,7 @@ def test_the_agents_telemetry(
 
 
 def test_the_agents_run_counts_the_energy_of_its_phases(host: Host, tmp_path: Path) -> None:
-    """An A30 that draws 28.4 W all the time: of a long phase the joules, of a short one why not.
-
-    Telemetry ends after the last phase, of which nothing else may follow but scoring.
-    """
+    """An A30 that draws 28.4 W all the time: of a long phase the joules, of a short one why not."""
     host.set(a30(count=2))
     values = {
         "profile": "null-engine",

@@ -25,8 +25,8 @@ def cost_report(
 
     Of the GPUs alone: the host, its fans and its idle hours are not in it.
     """
-    wanted = phase.mode is Mode.PERFORMANCE and prices.given
-    if not wanted or engine is None or not engine.gpus:
+    counts = phase.mode is Mode.PERFORMANCE and prices.given
+    if not counts or engine is None or not engine.gpus:
         return None
     for_gpus = for_energy = None
     speed = phase.loadgen.tokens_per_second
@@ -36,13 +36,13 @@ def cost_report(
     joules = energy.joules_per_output_token if energy else None
     if prices.per_kwh is not None and joules is not None:
         for_energy = joules * MILLION / JOULES_PER_KWH * prices.per_kwh
-    wanted_parts = [
+    priced = [
         part
         for price, part in ((prices.per_gpu_hour, for_gpus), (prices.per_kwh, for_energy))
         if price is not None
     ]
-    known = [part for part in wanted_parts if part is not None]
-    whole = len(known) == len(wanted_parts) and math.isfinite(sum(known))
+    known = [part for part in priced if part is not None]
+    whole = len(known) == len(priced) and math.isfinite(sum(known))
     return CostReport(
         prices=prices,
         gpus=_finite(for_gpus),

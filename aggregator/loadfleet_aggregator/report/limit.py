@@ -119,7 +119,7 @@ def _one_engine(
         peaks.times(each),
         gpus[0].name,
         float(min(gpu.memory_mib for gpu in gpus) << 20) * each,
-        running_precision(engine, model),
+        _precision(engine, model),
         geometry=model.geometry,
         prompt_tokens=phase.input_tokens.mean,
         answer_tokens=phase.output_tokens.mean,
@@ -133,10 +133,10 @@ def _one_engine(
     return found
 
 
-def running_precision(engine: EngineFacts, model: ModelFacts) -> Precision:
+def _precision(engine: EngineFacts, model: ModelFacts) -> Precision:
     """Of the arithmetic: the stored weights', or what vLLM made of 16-bit ones.
 
-    Raises ValueError for one that is not known.
+    Raises _Unknown for one that is not known.
     """
     if model.precision is None:
         raise _Unknown("the form of the weights is not known")
