@@ -22,6 +22,7 @@ from .accuracy.judge import judge_accuracy
 from .accuracy.punkt import install_punkt
 from .contract.base import utc_now
 from .contract.benchmark import Mode, Scenario
+from .contract.energy import PhaseEnergy, phase_energies
 from .contract.files import write_atomic, write_model
 from .contract.gate import GateFinding, check_configurations
 from .contract.host import HostFacts
@@ -300,9 +301,10 @@ class Run:
             dataset=self._library.facts if self._library else None,
             engine=self._engine_facts,
             rates=tuple(self._rates[s] for s in self._plan.searched if s in self._rates),
-            phases=tuple(self._phases[n] for n in self._phase_names if n in self._phases),
+            phases=self._in_order(),
             gate=between,
             accuracy=tuple(self._accuracy),
+            energy=self._energy(),
             changed_facts=changed,
             warnings=tuple(self._warnings),
         )
@@ -314,6 +316,18 @@ class Run:
             states[result.outcome], failure=failure, message=message, shutdown=self._shutdown
         )
         return result
+
+    def _energy(self) -> tuple[PhaseEnergy, ...]:
+        """Of the performance phases, also of those that an earlier attempt has left."""
+        performance = (phase for phase in self._in_order() if phase.mode is Mode.PERFORMANCE)
+        return phase_energies(
+            self._folder / TELEMETRY,
+            [gpu.index for gpu in self._facts.gpus] if self._facts else [],
+            [(phase.name, phase.started_utc, phase.ended_utc) for phase in performance],
+        )
+
+    def _in_order(self) -> tuple[PhaseResult, ...]:
+        return tuple(self._phases[name] for name in self._phase_names if name in self._phases)
 
     def _between_phases(self) -> tuple[GateFinding, ...]:
         ran = {name: phase.configuration_sha256 for name, phase in self._phases.items()}

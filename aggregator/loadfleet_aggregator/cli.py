@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -85,21 +86,35 @@ def image(
     print(output)
 
 
-@app.command(epilog="Example: loadfleet report results/latest")
+@app.command(epilog="Example: loadfleet report results/latest --price-per-kwh 0.3")
 def report(
     folder: Annotated[Path, typer.Argument(help="A run's folder under results/.")],
+    price_per_gpu_hour: Annotated[
+        float | None,
+        typer.Option(help="Of one GPU, in any currency. Default: as the run's settings had it."),
+    ] = None,
+    price_per_kwh: Annotated[
+        float | None, typer.Option(help="Of electricity, in the same currency.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
 ) -> None:
     """Make the report of a run anew from its collected files; needs no host.
 
+    With a price it says what a million output tokens cost on each host's GPUs.
+
     Exit code 0: every selected host is valid; 1: some is not.
     """
+    from .fleet.prices import Prices
     from .fleet.settings import InventoryError
     from .report.build import build_report
     from .report.render import write_reports
 
+    for name, price in (("gpu-hour", price_per_gpu_hour), ("kwh", price_per_kwh)):
+        if price is not None and not 0 <= price < math.inf:
+            _refuse(f"--price-per-{name} {price}: must be 0 or more")
+    prices = Prices(per_gpu_hour=price_per_gpu_hour, per_kwh=price_per_kwh)
     try:
-        built = build_report(folder.resolve())
+        built = build_report(folder.resolve(), prices)
         write_reports(built, folder.resolve())
     except (InventoryError, OSError) as error:
         _refuse(str(error))

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from apt_repository import AptRepository
 from loadfleet_agent.contract.host import GpuFacts, HostFacts
+from loadfleet_agent.contract.result import HostResult
 from standin import docker, gpus, packages
 from standin.compiler import compile_driver, compile_program
 from standin.debian import Package, build
@@ -594,13 +595,16 @@ print(path.read_text().splitlines()[0])
             {
                 "power_w": 28.4,
                 "temperature_c": 31,
+                "memory_temperature_c": 30,
                 "sm_clock_mhz": 210,
                 "memory_clock_mhz": 1215,
                 "throttle_reasons": 1,
                 "memory_used_mib": 511,
                 "utilization_percent": 0,
+                "memory_utilization_percent": 0,
                 "pcie_generation": 4,
                 "pcie_width": 16,
+                "pcie_replays": 0,
                 "ecc_corrected": 0,
                 "ecc_uncorrected": 0,
             },
@@ -619,6 +623,38 @@ def test_the_agents_telemetry(
     sample = host.python(TELEMETRY.format(path=str(tmp_path / "telemetry.jsonl")))["gpus"][0]
     assert {key: sample[key] for key in values} == values
     assert None not in (sample["power_w"], sample["energy_mj"])
+
+
+def test_the_agents_run_counts_the_energy_of_its_phases(host: Host, tmp_path: Path) -> None:
+    """An A30 that draws 28.4 W all the time: of a long phase the joules, of a short one why not."""
+    host.set(a30(count=2))
+    values = {
+        "profile": "null-engine",
+        "model": {"source": "tiny"},
+        "dataset": {"source": "synthetic"},
+        "length": {"samples": 64, "server_queries": 500},
+        "server_target_qps": 40,
+        "modes": ["performance"],
+    }
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    done = host.run(
+        Path(sys.executable).parent / "loadfleet-agent",
+        "run", "--home", str(tmp_path / "home"), "--settings", str(tmp_path / "settings.yaml"),
+        "--run-id", "energy", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = HostResult.model_validate_json(done.stdout)
+    assert result.engine is not None
+    assert result.engine.gpus == ()  # the null engine computes nothing
+    offline, server = result.energy
+    assert [offline.phase, server.phase] == ["offline-performance", "server-performance"]
+    assert all(gpu.joules is None and "too few" in gpu.reason for gpu in offline.gpus)
+    length = (result.phases[1].ended_utc - result.phases[1].started_utc).total_seconds()
+    assert [gpu.gpu for gpu in server.gpus] == [0, 1]
+    for gpu in server.gpus:
+        assert gpu.reason == ""
+        assert gpu.joules == pytest.approx(28.4 * length, rel=0.02)
+        assert gpu.mean_power_w == pytest.approx(28.4, rel=0.02)
 
 
 NVML = """

@@ -8,18 +8,22 @@ from .exit import guarded
 from .input import read_plan
 from .options import DEFAULT_HOME, Home, Json, PlanFile, Sets, SettingsFile
 from .output import print_json
+from .rooflines import host_limits, limits_lines
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: loadfleet-agent inspect --json")
 def inspect(json_: Json = False) -> None:
-    """Show the hardware and software of this host, as a run records them."""
+    """Show the hardware and software of this host, as a run records them, and what each GPU can
+    do at most (roofline)."""
     from ..host.facts import host_facts
 
     facts = host_facts()
+    limits = host_limits(facts.gpus)
     if json_:
-        print(facts.model_dump_json(indent=2))
+        gpu_limits = [kind.model_dump(mode="json") for kind in limits]
+        print_json(facts.model_dump(mode="json") | {"gpu_limits": gpu_limits})
         return
     print(f"{facts.hostname}: {facts.operating_system}, kernel {facts.kernel}")
     print(f"{facts.cpu_model}, {facts.cpu_cores} cores, {facts.memory_mib / 1024:.0f} GiB")
@@ -29,6 +33,8 @@ def inspect(json_: Json = False) -> None:
         print("no NVIDIA GPU")
     print(f"driver {facts.nvidia_driver or 'none'}, Python {facts.python}")
     print(", ".join(f"{name} {version}" for name, version in facts.packages.items()))
+    for line in limits_lines(limits):
+        print(line)
 
 
 @app.command(epilog="Example: loadfleet-agent prepare --settings settings.yaml")

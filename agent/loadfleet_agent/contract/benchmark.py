@@ -19,7 +19,7 @@ MAX_OUTPUT_TOKENS = 128
 MIN_OUTPUT_TOKENS = 1
 LONGEST_INPUT_TOKENS = 2_540
 MEAN_INPUT_TOKENS = 860
-"""Approximate; used to shape the synthetic dataset only."""
+"""Approximate; shapes the synthetic dataset, and limits that are told before a run."""
 
 OFFICIAL_MIN_DURATION_MS = 600_000
 EARLY_STOPPING_MIN_QUERIES = 459

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -40,6 +40,43 @@ class GpuEnergy(Frozen):
     joules_by_power: float | None = Field(description="power samples integrated by trapezoids")
     mean_power_w: float | None
     reason: str = Field(description="why there are no joules, or ''")
+
+
+class PhaseEnergy(Frozen):
+    """Energy of every GPU of the host over one phase, in the order of their indices."""
+
+    phase: str
+    gpus: tuple[GpuEnergy, ...] = Field(description="also those that the engine does not use")
+
+    def of(self, gpus: Collection[int]) -> tuple[GpuEnergy, ...]:
+        """Those of the GPUs with these indices."""
+        return tuple(energy for energy in self.gpus if energy.gpu in gpus)
+
+
+Window = tuple[str, datetime, datetime]
+"""A phase's name, and when it started and ended."""
+
+
+def phase_energies(
+    telemetry: Path, gpus: Sequence[int], windows: Iterable[Window]
+) -> tuple[PhaseEnergy, ...]:
+    """Energy of each phase on the GPUs with these indices; none without GPUs.
+
+    A file that cannot be read is a telemetry that covers nothing.
+    """
+    if not gpus:
+        return ()
+    try:
+        readings = read_gpu_readings(telemetry)
+    except OSError:
+        readings = {}
+    return tuple(
+        PhaseEnergy(
+            phase=name,
+            gpus=tuple(phase_energy(gpu, readings.get(gpu, []), start, end) for gpu in gpus),
+        )
+        for name, start, end in windows
+    )
 
 
 def read_gpu_readings(telemetry: Path) -> dict[int, list[GpuReading]]:

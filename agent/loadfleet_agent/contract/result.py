@@ -9,6 +9,7 @@ from pydantic import Field
 from .base import Document, Frozen, Name, Sha256, UtcTime
 from .benchmark import AccuracyTarget, Mode, Scenario
 from .dataset import DatasetLabel, SkippedDataset
+from .energy import PhaseEnergy
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
 from .roofline import Geometry, Precision
@@ -198,6 +199,9 @@ class EngineFacts(Frozen):
     settings: dict[str, str | int | float | bool | None] = Field(
         description="as resolved by the engine"
     )
+    gpus: tuple[int, ...] = Field(
+        default=(), description="indices of the GPUs that it computes on; none on the CPU"
+    )
 
 
 class HostResult(Document):
@@ -219,6 +223,9 @@ class HostResult(Document):
     phases: tuple[PhaseResult, ...]
     accuracy: tuple[Accuracy, ...]
     gate: tuple[GateFinding, ...] = Field(description="rules broken between the phases")
+    energy: tuple[PhaseEnergy, ...] = Field(
+        default=(), description="of the performance phases; empty without GPUs"
+    )
     changed_facts: tuple[str, ...] = Field(description="host facts that changed during the run")
     warnings: tuple[str, ...]
 

@@ -58,6 +58,27 @@ class GpuModel(Frozen):
             return self.int8_ops
         return self.bf16_flops
 
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Those whose arithmetic it has; 16-bit arithmetic also serves int4 weights."""
+        has = {
+            Precision.BF16: True,
+            Precision.FP8: self.fp8_flops is not None,
+            Precision.W8A8: self.int8_ops is not None,
+            Precision.W4A16: True,
+        }
+        return tuple(precision for precision in Precision if has[precision])
+
+    def times(self, count: int) -> GpuModel:
+        """``count`` of these GPUs as if they were one: tensor parallelism at its very best."""
+        return GpuModel(
+            name=self.name,
+            memory_bytes_per_s=self.memory_bytes_per_s * count,
+            bf16_flops=self.bf16_flops * count,
+            int8_ops=self.int8_ops * count if self.int8_ops else None,
+            fp8_flops=self.fp8_flops * count if self.fp8_flops else None,
+        )
+
 
 def _gpu(
     name: str, gigabytes_per_s: float, bf16: float, int8: float | None, fp8: float | None
@@ -97,13 +118,13 @@ def gpu_model(name: str) -> GpuModel | None:
 class Geometry(Frozen):
     """What of a Llama decides the work of a token. The defaults are Llama-3.1-8B's."""
 
-    layers: int = 32
-    hidden: int = 4096
-    intermediate: int = 14_336
-    heads: int = 32
-    kv_heads: int = 8
-    head_size: int = 128
-    vocabulary: int = 128_256
+    layers: int = Field(default=32, gt=0)
+    hidden: int = Field(default=4096, gt=0)
+    intermediate: int = Field(default=14_336, gt=0)
+    heads: int = Field(default=32, gt=0)
+    kv_heads: int = Field(default=8, gt=0)
+    head_size: int = Field(default=128, gt=0)
+    vocabulary: int = Field(default=128_256, gt=0)
 
     @property
     def layer_weights(self) -> int:

@@ -69,6 +69,7 @@ class ReplicatedEngine:
         return first.model_copy(
             update={
                 "start_s": round(sum(item.start_s for item in facts), 1),
+                "gpus": tuple(gpu for item in facts for gpu in item.gpus),
                 "settings": first.settings
                 | {
                     "kv_cache_blocks": min(known) if known else None,

@@ -58,6 +58,7 @@ class VllmEngine:
             version=_version(),
             start_s=round(time.monotonic() - began, 1),
             settings=_resolved_settings(self._llm.vllm_config),
+            gpus=tuple(gpu.index for gpu in self._placement.gpus) if self._placement else (),
         )
 
     async def generate(

@@ -16,7 +16,10 @@ INTERVAL_S = 1.0
 
 
 class Telemetry:
-    """A thread that appends one JSON line a second; stop() ends it and closes the file."""
+    """A thread that appends one JSON line a second.
+
+    stop() takes a last sample, so that all that ended before it is covered, and closes the file.
+    """
 
     def __init__(self, path: Path, interval_s: float = INTERVAL_S) -> None:
         self._path = path
@@ -36,7 +39,9 @@ class Telemetry:
         psutil.cpu_percent()  # the first call only sets the starting point
         try:
             with self._path.open("a", encoding="utf-8") as stream:
-                while not self._stop.wait(self._interval_s):
+                stopped = False
+                while not stopped:
+                    stopped = self._stop.wait(self._interval_s)
                     stream.write(json.dumps(_sample(read_gpus), separators=(",", ":")) + "\n")
                     stream.flush()
         except OSError:
@@ -77,35 +82,48 @@ def _gpu_reader() -> tuple[Callable[[], list[dict[str, Any]]], Callable[[], None
 
 
 def _read_gpu(nvml: Any, device: Any) -> dict[str, Any]:
+    """All that NVML tells at once; None where this GPU or driver does not.
+
+    Not its PCIe throughput: NVML counts that for 20 ms in each direction, a third of the
+    interval with eight GPUs.
+    """
+
     def ask(name: str, *arguments: object) -> Any:
         try:
             return getattr(nvml, name)(device, *arguments)
         except nvml.NVMLError:
             return None
 
+    def ecc_errors(kind: int) -> Any:
+        return ask("nvmlDeviceGetTotalEccErrors", kind, nvml.NVML_VOLATILE_ECC)
+
     power, memory = ask("nvmlDeviceGetPowerUsage"), ask("nvmlDeviceGetMemoryInfo")
     load = ask("nvmlDeviceGetUtilizationRates")
-    corrected = ask(
-        "nvmlDeviceGetTotalEccErrors",
-        nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED,
-        nvml.NVML_VOLATILE_ECC,
-    )
-    uncorrected = ask(
-        "nvmlDeviceGetTotalEccErrors",
-        nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
-        nvml.NVML_VOLATILE_ECC,
-    )
+    reasons = ask("nvmlDeviceGetCurrentClocksEventReasons")
+    if reasons is None:  # its name in drivers before 535
+        reasons = ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+    hottest = ask("nvmlDeviceGetFieldValues", [nvml.NVML_FI_DEV_MEMORY_TEMP])
     return {
         "power_w": None if power is None else power / 1000,
         "energy_mj": ask("nvmlDeviceGetTotalEnergyConsumption"),
         "temperature_c": ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
+        "memory_temperature_c": _field(nvml, hottest),
         "sm_clock_mhz": ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
         "memory_clock_mhz": ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
-        "throttle_reasons": ask("nvmlDeviceGetCurrentClocksThrottleReasons"),
+        "throttle_reasons": reasons,
         "memory_used_mib": None if memory is None else memory.used >> 20,
         "utilization_percent": None if load is None else load.gpu,
+        "memory_utilization_percent": None if load is None else load.memory,
         "pcie_generation": ask("nvmlDeviceGetCurrPcieLinkGeneration"),
         "pcie_width": ask("nvmlDeviceGetCurrPcieLinkWidth"),
-        "ecc_corrected": corrected,
-        "ecc_uncorrected": uncorrected,
+        "pcie_replays": ask("nvmlDeviceGetPcieReplayCounter"),
+        "ecc_corrected": ecc_errors(nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED),
+        "ecc_uncorrected": ecc_errors(nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED),
     }
+
+
+def _field(nvml: Any, values: Any) -> int | None:
+    """The one unsigned number that was asked for; each field has a return code of its own."""
+    if not values or values[0].nvmlReturn != nvml.NVML_SUCCESS:
+        return None
+    return int(values[0].value.uiVal)

@@ -18,6 +18,7 @@ from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.plan import RunPlan, differing_keys
 from pydantic import Field, ValidationError
 
+from .prices import Prices
 from .settings import InventoryError, PlannedHost
 
 RUN_RECORD = "run.json"
@@ -33,6 +34,7 @@ class HostRecord(Frozen):
     plan_hash: Sha256 | None
     home: str | None = None
     finished: bool = Field(default=False, description="has a complete result, collected")
+    prices: Prices = Field(default=Prices(), description="that a report reckons with")
 
 
 class RunRecord(Document):
@@ -128,6 +130,7 @@ def open_run(
             plan_hash=host.plan.plan_hash,
             home=host.fleet.home,
             finished=before.finished if before else False,
+            prices=host.fleet.prices,
         )
     record = RunRecord(run_id=run_id, created_utc=created, closed=False, hosts=hosts)
     (folder / PLANS).mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,8 @@ from loadfleet_agent.contract.settings import (
 )
 from pydantic import Field, ValidationError
 
+from .prices import Prices
+
 PREFIX = "loadfleet_"
 
 
@@ -59,6 +61,18 @@ class FleetSettings(Frozen):
     lost_s: float = Field(
         default=900.0, gt=0, description="give up a host that gave no news for so long"
     )
+    price_per_gpu_hour: float | None = Field(
+        default=None,
+        ge=0,
+        description="of one GPU, in any currency; the report then has the cost of output tokens",
+    )
+    price_per_kwh: float | None = Field(
+        default=None, ge=0, description="of electricity, in the same currency"
+    )
+
+    @property
+    def prices(self) -> Prices:
+        return Prices(per_gpu_hour=self.price_per_gpu_hour, per_kwh=self.price_per_kwh)
 
 
 KNOWN_KEYS = tuple(FleetSettings.model_fields) + tuple(HostSettings.model_fields)

@@ -10,11 +10,12 @@ from pathlib import Path
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.plan import RunPlan, flatten
-from loadfleet_agent.contract.result import PhaseResult
+from loadfleet_agent.contract.result import HostResult, PhaseResult
 from loadfleet_agent.contract.run_folder import DETAIL_LOG
 from pydantic import ValidationError
 
 from ..bundle import Bundle, read_bundle
+from ..fleet.prices import Prices
 from ..fleet.record import (
     CONTROLLER,
     HOSTS,
@@ -26,6 +27,9 @@ from ..fleet.record import (
 )
 from ..fleet.same_machine import shared_marks
 from ..verdict import Verdict, VerdictKind, judge_host
+from .cost import cost_report
+from .energy import energy_report
+from .limit import physical_limit
 from .model import (
     Coverage,
     Difference,
@@ -50,12 +54,28 @@ DEFINITIONS = {
     "ok": "complete, sealed, every LoadGen run through the gate, no accuracy below its target",
     "not valid": "complete, but a rule of the gate or an accuracy target was missed",
 }
+ON_GPUS = {
+    "physical limit": "what the GPUs could do with samples as long as these if arithmetic and "
+    "memory traffic were at NVIDIA's published peaks all the time (roofline model): two "
+    "operations for each weight and token, those of attention, weights read once a step for all "
+    "samples at once, the KV cache once for each token",
+    "expected": "share of the limit that a well-set vLLM is likely to reach Offline: half to three "
+    "quarters of the speed at which arithmetic and memory traffic would follow each other",
+    "J per output token": "energy of the GPUs from the start to the end of a performance run, by "
+    "their own counters, over its output tokens; not told where their power samples disagree by "
+    "more than 5 % or have holes. Processors, memory, fans and losses are not in it",
+    "tokens/s per W": "tokens/s over the mean power of the GPUs",
+}
+"""Definitions that a report without GPUs has no use for."""
 IDENTITY_FACTS = frozenset({"hostname", "machine_id", "boot_id"})
 IDENTITY_GPU_FACTS = frozenset({"uuid", "pci_bus_id", "index"})
 
 
-def build_report(folder: Path) -> FleetReport:
-    """Reads run.json and every host's folder. Raises InventoryError if run.json is unusable."""
+def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
+    """Reads run.json and every host's folder. Raises InventoryError if run.json is unusable.
+
+    ``prices`` replace those of each host in run.json.
+    """
     record = read_record(folder)
     bundles = {name: _bundle(folder, record, name) for name in record.hosts}
     verdicts = {
@@ -67,7 +87,13 @@ def build_report(folder: Path) -> FleetReport:
     sharing = _sharing(bundles)
     hosts = tuple(
         _host_report(
-            name, verdicts[name], groups.get(name), bundles[name], plans.get(name), sharing[name]
+            name,
+            verdicts[name],
+            groups.get(name),
+            bundles[name],
+            plans.get(name),
+            sharing[name],
+            record.hosts[name].prices.replaced_by(prices or Prices()),
         )
         for name in sorted(record.hosts)
     )
@@ -88,7 +114,7 @@ def build_report(folder: Path) -> FleetReport:
         scenarios=scenarios,
         differences=tuple(_differences(hosts, plans)),
         plans=dict(sorted(shared.items())),
-        definitions=DEFINITIONS,
+        definitions=DEFINITIONS | (ON_GPUS if _used_gpus(hosts) else {}),
     )
 
 
@@ -221,6 +247,7 @@ def _host_report(
     bundle: Bundle | None,
     plan: RunPlan | None,
     sharing: tuple[str, ...],
+    prices: Prices,
 ) -> HostReport:
     result = bundle.result if bundle else None
     facts = bundle.facts if bundle else None
@@ -235,7 +262,7 @@ def _host_report(
         facts=_printed_facts(facts),
         shares_machine_with=sharing,
         # Numbers of a folder that was changed are not shown at all.
-        phases=tuple(_phase_report(phase, bundle) for phase in result.phases)
+        phases=tuple(_phase_report(phase, bundle, result, prices) for phase in result.phases)
         if result and bundle and whole
         else (),
         rates=result.rates if result and whole else (),
@@ -256,10 +283,14 @@ def _attempts(bundle: Bundle | None) -> int:
     return bundle.status.attempt if bundle.status is not None else 0
 
 
-def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
+def _phase_report(
+    phase: PhaseResult, bundle: Bundle, result: HostResult, prices: Prices
+) -> PhaseReport:
     logged = phase.loadgen
     findings = bundle.gate.get(phase.name, phase.gate)
     limits = LATENCY_LIMITS.get(phase.scenario)
+    limit, no_limit = physical_limit(phase, result.engine, result.model, bundle.facts)
+    energy = energy_report(phase, result)
     return PhaseReport(
         name=phase.name,
         scenario=phase.scenario,
@@ -284,6 +315,10 @@ def _phase_report(phase: PhaseResult, bundle: Bundle) -> PhaseReport:
         loadgen_version=logged.loadgen_version,
         mlperf_round=round_of_seeds(logged.seeds),
         log_sha256=phase.files.get(DETAIL_LOG, ""),
+        limit=limit,
+        no_limit=no_limit,
+        energy=energy,
+        cost=cost_report(phase, result.engine, energy, prices),
     )
 
 
@@ -349,6 +384,10 @@ def _differences(hosts: Sequence[HostReport], plans: dict[str, RunPlan]) -> list
 def _shared_plan(plan: RunPlan) -> dict[str, object]:
     """What the hosts of a group share."""
     return {key: value for key, value in plan.shared.items() if key != "schema_version"}
+
+
+def _used_gpus(hosts: Sequence[HostReport]) -> bool:
+    return any(phase.limit or phase.no_limit or phase.energy for h in hosts for phase in h.phases)
 
 
 def _coverage(record: RunRecord, verdicts: dict[str, Verdict]) -> Coverage:

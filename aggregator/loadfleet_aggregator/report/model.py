@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from loadfleet_agent.contract.base import Document, Frozen, Name, UtcTime
 from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_agent.contract.loadgen_log import LatencyNs
@@ -13,9 +15,52 @@ from loadfleet_agent.contract.result import (
     ModelFacts,
     RateResult,
 )
+from loadfleet_agent.contract.roofline import Precision
 from pydantic import Field
 
+from ..fleet.prices import Prices
 from ..verdict import Verdict
+
+
+class PhysicalLimit(Frozen):
+    """What the GPUs of a run can do at most with samples as long as its own, all together."""
+
+    gpu: str = Field(description="name of the GPUs that were used")
+    gpus: int
+    replicas: int = Field(description="engines, each with gpus / replicas of them")
+    precision: Precision
+    kv_tokens: int = Field(description="tokens that the KV cache of one engine holds")
+    sequences: int = Field(description="samples at once in one engine")
+    prefill_tokens_per_second: float = Field(description="prompt tokens, by arithmetic alone")
+    decode_tokens_per_second: float = Field(description="output tokens, by memory traffic alone")
+    limit_samples_per_second: float
+    limit_tokens_per_second: float = Field(description="output tokens of so many samples")
+    bound_by: Literal["arithmetic", "memory traffic"]
+    reached: float = Field(description="measured samples per second as a share of the limit")
+    expected: tuple[float, float] | None = Field(
+        description="share that a well-set vLLM is likely to reach, from and to; None where "
+        "latency limits bound the rate"
+    )
+
+
+class EnergyReport(Frozen):
+    """Energy of the GPUs that a run used, by their own counters; the host's is not in it."""
+
+    gpus: int
+    joules: float | None = None
+    mean_power_w: float | None = Field(default=None, description="of all of them")
+    joules_per_output_token: float | None = None
+    tokens_per_second_per_watt: float | None = None
+    reason: str = Field(description="why there is no energy, or ''")
+
+
+class CostReport(Frozen):
+    """Of a million output tokens, in the currency of the prices; None where it is not known."""
+
+    prices: Prices
+    gpus: float | None = Field(description="hours of the GPUs that were used")
+    energy: float | None = Field(description="electricity of these GPUs")
+    total: float | None = Field(description="of what has a price")
 
 
 class PhaseReport(Frozen):
@@ -44,6 +89,14 @@ class PhaseReport(Frozen):
     loadgen_version: str
     mlperf_round: str | None = Field(description="round to which LoadGen's seeds belong")
     log_sha256: str = Field(description="of mlperf_log_detail.txt as LoadGen left it")
+    limit: PhysicalLimit | None = Field(
+        default=None, description="of a performance run on GPUs, SingleStream aside"
+    )
+    no_limit: str = Field(default="", description="why such a run has no limit, or ''")
+    energy: EnergyReport | None = Field(
+        default=None, description="of a performance run on GPUs; None for any other"
+    )
+    cost: CostReport | None = Field(default=None, description="None without prices")
 
 
 class HostReport(Frozen):

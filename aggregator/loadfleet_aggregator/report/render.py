@@ -135,6 +135,59 @@ def _figure(host: HostReport, scenario: Scenario) -> str:
     return _number(phase.tokens_per_second if phase else None)
 
 
+def _limited(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
+    """Runs on GPUs, which have a physical limit or a reason for none."""
+    return [
+        (host, phase)
+        for host in report.hosts
+        for phase in host.phases
+        if phase.limit or phase.no_limit
+    ]
+
+
+def _powered(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
+    """Performance runs on GPUs, of which there is energy, cost, or a reason for none."""
+    return [
+        (host, phase)
+        for host in report.hosts
+        for phase in host.phases
+        if phase.energy or phase.cost
+    ]
+
+
+def _expected(share: tuple[float, float] | None) -> str:
+    if share is None:
+        return NO_VALUE
+    low, high = share
+    return f"{low * 100:.0f}{NO_VALUE}{high * 100:.0f} %"
+
+
+def _prices(report: FleetReport) -> list[str]:
+    """The prices that were reckoned with, with the hosts where they are not all the same."""
+    hosts: dict[str, list[str]] = {}
+    for host, phase in _powered(report):
+        if phase.cost:
+            prices = phase.cost.prices
+            parts = [
+                f"{price:g} per {unit}"
+                for price, unit in ((prices.per_gpu_hour, "GPU-hour"), (prices.per_kwh, "kWh"))
+                if price is not None
+            ]
+            names = hosts.setdefault(" and ".join(parts), [])
+            if host.name not in names:
+                names.append(host.name)
+    if len(hosts) == 1:
+        return list(hosts)
+    return [f"{text} on {', '.join(names)}" for text, names in hosts.items()]
+
+
+def _money(value: float | None) -> str:
+    """An amount with as many digits as help."""
+    if value is None:
+        return NO_VALUE
+    return f"{value:,.2f}" if value >= 10 else f"{value:.3g}"
+
+
 def _served(name: str, phase: PhaseReport | None) -> dict[str, object]:
     return {
         f"{name}_tokens_per_second": phase.tokens_per_second if phase else "",
@@ -166,6 +219,11 @@ def _environment(*, html: bool) -> Environment:
         "performed": _performed,
         "metric": _metric,
         "figure": _figure,
+        "limited": _limited,
+        "powered": _powered,
+        "expected": _expected,
+        "prices": _prices,
+        "money": _money,
         "number": _number,
         "ms": _ms,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",

@@ -12,6 +12,7 @@ from loadfleet_aggregator.report.model import FleetReport
 from waiting import LONG_S
 
 from .helpers import BIN, HostRun, make_run, snapshot
+from .report.gpu_hosts import gpu_host
 
 
 def loadfleet(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -58,6 +59,26 @@ class TestReport:
         first = snapshot(fleet)
         loadfleet("report", fleet)
         assert snapshot(fleet) == first
+
+    @pytest.mark.parametrize("price", ["-1", "nan", "inf"])
+    @pytest.mark.parametrize("flag", ["--price-per-gpu-hour", "--price-per-kwh"])
+    def test_refuses_a_price_that_is_none_in_one_line(
+        self, tmp_path: Path, flag: str, price: str
+    ) -> None:
+        done = loadfleet("report", tmp_path, flag, price)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"loadfleet: {flag} ")
+
+    def test_reckons_with_the_prices(self, tmp_path: Path) -> None:
+        host = gpu_host(tmp_path / "run", "gpu-01")
+        folder = make_run(tmp_path / "results", [host])
+        flags = ("--price-per-gpu-hour", "2.5", "--price-per-kwh", "0.3")
+        done = loadfleet("report", folder, *flags, "--json")
+        assert done.returncode == 0, done.stderr
+        for phase in json.loads(done.stdout)["hosts"][0]["phases"]:
+            assert phase["cost"]["prices"] == {"per_gpu_hour": 2.5, "per_kwh": 0.3}
+            assert phase["cost"]["total"] > 0
 
     @pytest.mark.parametrize(
         "record", [None, "no JSON", "{}", '{"schema_version": 2}'], ids=["none", "text", "{}", "v2"]

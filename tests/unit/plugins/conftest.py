@@ -25,7 +25,7 @@ def fleet_run(tmp_path_factory: pytest.TempPathFactory) -> FleetRun:
 
 @pytest.fixture(scope="session")
 def lost_run(tmp_path_factory: pytest.TempPathFactory) -> FleetRun:
-    """A fleet of which no host is reached, limited to two of three."""
+    """A fleet of which no host is reached, limited to two of three, with a price."""
     hosts = dict.fromkeys(("one", "two", "three"), UNREACHABLE)
     site = Site(tmp_path_factory.mktemp("lost"), hosts)
-    return FleetRun(site, site.play("--limit", "one,two"))
+    return FleetRun(site, site.play("--limit", "one,two", "-e", "loadfleet_price_per_kwh=0.3"))

@@ -163,6 +163,11 @@ class TestLostFleet:
         }
         assert lost_run.site.record()["hosts"]["three"]["plan_hash"] is None
 
+    def test_keeps_the_prices_for_the_report(self, lost_run: FleetRun) -> None:
+        hosts = lost_run.site.record()["hosts"]
+        given, none = ({"per_gpu_hour": None, "per_kwh": price} for price in (0.3, None))
+        assert [hosts[name]["prices"] for name in ("one", "two", "three")] == [given, given, none]
+
     def test_refuses_another_plan_for_the_open_run(self, lost_run: FleetRun) -> None:
         before = tree(lost_run.site.results)
         played = lost_run.site.play("-e", "loadfleet_server_target_qps=400")

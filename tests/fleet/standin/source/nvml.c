@@ -18,6 +18,8 @@
 #define MIB (1024ULL * 1024ULL)
 #define MEMORY_V2 0x02000028U
 #define TEMPERATURE_V1 0x0100000CU
+#define FIELD_MEMORY_TEMP 82
+#define VALUE_UNSIGNED 1
 
 typedef enum result nvmlReturn_t;
 typedef void *nvmlDevice_t; /* the GPU's index and 1: never NULL */
@@ -51,6 +53,24 @@ typedef struct {
     unsigned long long usedGpuMemory;
     unsigned gpuInstanceId, computeInstanceId;
 } nvmlProcessInfo_t;
+
+typedef union {
+    double dVal;
+    unsigned uiVal;
+    unsigned long ulVal;
+    unsigned long long ullVal;
+    long long sllVal;
+    int siVal;
+    unsigned short usVal;
+} nvmlValue_t;
+
+typedef struct {
+    unsigned fieldId, scopeId;
+    long long timestamp, latencyUsec;
+    int valueType;
+    nvmlReturn_t nvmlReturn;
+    nvmlValue_t value;
+} nvmlFieldValue_t;
 
 /* Opens the document at the device; the caller frees the state after RESULT_OK. */
 static nvmlReturn_t find(nvmlDevice_t device, struct state *state, cJSON **gpu)
@@ -428,6 +448,18 @@ API nvmlReturn_t nvmlDeviceGetTemperatureV(nvmlDevice_t device, nvmlTemperature_
     return result;
 }
 
+/* Of the fields, the temperature of the memory alone. */
+API nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values)
+{
+    for (nvmlFieldValue_t *value = values; value < values + count; value++) {
+        value->valueType = VALUE_UNSIGNED;
+        value->nvmlReturn = value->fieldId == FIELD_MEMORY_TEMP
+                                ? number(device, "temperature.memory", 1, &value->value.uiVal)
+                                : RESULT_NOT_SUPPORTED;
+    }
+    return RESULT_OK;
+}
+
 static const char *const CLOCKS[] = {"clocks.gr", "clocks.sm", "clocks.mem"};
 static const char *const MAX_CLOCKS[] = {"clocks.max.gr", "clocks.max.sm", "clocks.max.mem"};
 
@@ -514,4 +546,13 @@ API nvmlReturn_t nvmlDeviceGetMaxPcieLinkWidth(nvmlDevice_t device, unsigned *wi
 API nvmlReturn_t nvmlDeviceGetCurrPcieLinkWidth(nvmlDevice_t device, unsigned *width)
 {
     return number(device, "pcie.link.width.current", 1, width);
+}
+
+/* The link of a stand-in never repeats a packet. */
+API nvmlReturn_t nvmlDeviceGetPcieReplayCounter(nvmlDevice_t device, unsigned *replays)
+{
+    nvmlReturn_t result = nvmlDeviceGetCurrPcieLinkWidth(device, replays);
+
+    *replays = 0;
+    return result;
 }

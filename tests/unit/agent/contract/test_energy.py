@@ -11,6 +11,7 @@ import pytest
 from loadfleet_agent.contract.energy import (
     GpuEnergy,
     GpuReading,
+    phase_energies,
     phase_energy,
     read_gpu_readings,
     total,
@@ -122,3 +123,41 @@ def test_gpus_are_added_up_only_if_all_tell() -> None:
     assert total([known, known]) == pytest.approx(2 * 165 * 40)
     assert total([known, of([])]) is None
     assert total([]) is None
+
+
+def write_telemetry(path: Path, seconds: range, power_w: tuple[float, ...]) -> None:
+    lines = [
+        json.dumps(
+            {
+                "at_utc": at(tick).isoformat(),
+                "gpus": [{"power_w": w, "energy_mj": 1e6 + tick * w * 1000} for w in power_w],
+            }
+        )
+        for tick in seconds
+    ]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
+
+
+def test_each_phase_has_each_gpu_also_after_an_earlier_attempt(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.jsonl"
+    write_telemetry(path, range(-1, 21), (100.0, 50.0))
+    write_telemetry(path, range(60, 90), (100.0, 50.0))
+    first, across, second = phase_energies(
+        path, [0, 1], [("a", at(0), at(20)), ("b", at(10), at(70)), ("c", at(61), at(89))]
+    )
+    assert first.phase == "a"
+    assert total(first.of([0])) == pytest.approx(2000)
+    assert total(first.of([0, 1])) == pytest.approx(3000)
+    assert total(second.of([0, 1])) == pytest.approx(150 * 28)
+    assert total(second.of([1])) == pytest.approx(50 * 28)
+    assert all("hole" in gpu.reason for gpu in across.gpus)
+
+
+def test_without_gpus_there_is_no_energy_and_without_telemetry_a_reason(tmp_path: Path) -> None:
+    window = ("a", at(0), at(20))
+    assert phase_energies(tmp_path / "none", [], [window]) == ()
+    (found,) = phase_energies(tmp_path / "none", [0], [window])
+    assert [(gpu.joules, gpu.reason) for gpu in found.gpus] == [
+        (None, "telemetry does not cover the whole phase")
+    ]

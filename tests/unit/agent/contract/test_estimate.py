@@ -193,7 +193,7 @@ class TestText:
             "server-accuracy       13,368    56 min  each sample of the dataset once at 4/s",
             "server-test06            100      25 s  the compliance test at 4/s",
             "total                3 h 21 min, loading the model and scoring aside",
-            "disk                 39.1 MB in the run's folder, the model aside",
+            "disk                 40.1 MB in the run's folder, the model aside",
         ]
 
     def test_says_what_is_a_least_only(self) -> None:

@@ -107,5 +107,17 @@ def test_a_gpu_is_known_by_nvmls_name(name: str, gigabytes_per_s: float) -> None
     assert gpu.memory_bytes_per_s == gigabytes_per_s * 1e9
 
 
+def test_several_gpus_are_as_one_that_is_so_much_faster() -> None:
+    gpu = gpu_model(H100)
+    assert gpu is not None
+    two = gpu.times(2)
+    for precision in Precision:
+        assert two.peak(precision) == 2 * gpu.peak(precision)
+    assert two.memory_bytes_per_s == 2 * gpu.memory_bytes_per_s
+    a30 = gpu_model(A30)
+    assert a30 is not None
+    assert a30.times(2).precisions == a30.precisions
+
+
 def test_an_unknown_gpu_has_no_peaks() -> None:
     assert gpu_model("Quadro P400") is None

@@ -17,7 +17,10 @@ ANSWER = 4
 class Held:
     """An engine that answers when it is told to."""
 
-    def __init__(self, *, settings: dict[str, int] | None = None, fails: bool = False) -> None:
+    def __init__(
+        self, *, settings: dict[str, int] | None = None, fails: bool = False, gpu: int = 0
+    ) -> None:
+        self.gpu = gpu
         self.settings = {"max_num_seqs": 8, "kv_cache_blocks": 100} | (settings or {})
         self.fails = fails
         self.served: list[str] = []
@@ -28,7 +31,13 @@ class Held:
     async def start(self) -> EngineFacts:
         if self.fails:
             raise EngineStartError(FailureCode.OUT_OF_GPU_MEMORY, "no room")
-        return EngineFacts(kind="vllm", version="vllm 0", start_s=2.0, settings=dict(self.settings))
+        return EngineFacts(
+            kind="vllm",
+            version="vllm 0",
+            start_s=2.0,
+            settings=dict(self.settings),
+            gpus=(self.gpu,),
+        )
 
     async def generate(
         self,
@@ -110,10 +119,11 @@ def test_an_engine_that_dies_is_named() -> None:
 
 def test_facts_are_those_of_all() -> None:
     async def scenario() -> EngineFacts:
-        return await joined(Held(), Held(settings={"kv_cache_blocks": 90})).start()
+        return await joined(Held(), Held(settings={"kv_cache_blocks": 90}, gpu=1)).start()
 
     facts = asyncio.run(scenario())
     assert facts.start_s == 4.0
+    assert facts.gpus == (0, 1)
     assert facts.settings == {
         "max_num_seqs": 8,
         "kv_cache_blocks": 90,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_aggregator.fleet.prices import Prices
 from loadfleet_aggregator.fleet.record import (
     PLANS,
     RUN_RECORD,
@@ -20,7 +22,7 @@ from loadfleet_aggregator.fleet.record import (
     read_record,
     write_record,
 )
-from loadfleet_aggregator.fleet.settings import InventoryError
+from loadfleet_aggregator.fleet.settings import FleetSettings, InventoryError
 from waiting import LONG_S, wait_until
 
 from ..helpers import CREATED, make_plan, planned, snapshot, waits_for_lock
@@ -93,6 +95,15 @@ class TestOpenRun:
             tmp_path, "run-1", [planned("a"), planned("b")], ["a", "b", "c"], LATER, asked=False
         )
         assert snapshot(tmp_path) == before
+
+    def test_has_the_prices_as_the_settings_have_them_now(self, tmp_path: Path) -> None:
+        open_hosts(tmp_path, "a", "b")
+        dearer = FleetSettings(price_per_gpu_hour=2.5, price_per_kwh=0.3)
+        again = [replace(planned("a", make_plan("a", "run-1")), fleet=dearer)]
+        record = open_run(tmp_path, "run-1", again, ["a", "b", "c"], LATER, asked=False)
+        assert record == read_record(tmp_path / "run-1")
+        assert record.hosts["a"].prices == Prices(per_gpu_hour=2.5, per_kwh=0.3)
+        assert not record.hosts["b"].prices.given
 
     def test_keeps_what_is_known_of_finished_hosts(self, tmp_path: Path) -> None:
         record = open_hosts(tmp_path, "a", "b")

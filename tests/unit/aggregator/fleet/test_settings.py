@@ -42,7 +42,11 @@ def test_plans_each_host_from_its_variables() -> None:
 
 
 def test_gives_hosts_with_equal_settings_one_plan_hash() -> None:
-    elsewhere = BASE | {"loadfleet_home": "/elsewhere", "loadfleet_poll_s": 1}
+    elsewhere = BASE | {
+        "loadfleet_home": "/elsewhere",
+        "loadfleet_poll_s": 1,
+        "loadfleet_price_per_kwh": 0.3,
+    }
     first, second = plan({"gpu-01": BASE, "gpu-02": elsewhere})
     assert first.plan.plan_hash == second.plan.plan_hash
 
@@ -221,3 +225,9 @@ class TestFindings:
         with pytest.raises(InventoryError) as caught:
             plan_hosts({"a": {}}, "run-1", lambda _n, _v: "somewhere", Path("/"))
         assert "somewhere" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["price_per_gpu_hour", "price_per_kwh"])
+@pytest.mark.parametrize("price", [-1, float("inf"), "much"])
+def test_refuses_a_price_that_is_none(key: str, price: object) -> None:
+    assert f"loadfleet_{key}: {key}: input should be" in refusal(BASE | {f"loadfleet_{key}": price})

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from loadfleet_agent.contract.run_folder import DETAIL_LOG, HOST_FACTS, PHASES, RESULT
 from loadfleet_agent.contract.status import FailureCode, make_failure
-from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS, PLANS
+from loadfleet_aggregator.fleet.prices import Prices
+from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS, PLANS, RUN_RECORD
 from loadfleet_aggregator.report.build import build_report, finished_hosts
 from loadfleet_aggregator.report.model import FleetReport, HostReport, ScenarioReport
 
@@ -22,6 +23,7 @@ from ..helpers import (
     run_agents,
     snapshot,
 )
+from .gpu_hosts import H100, POWER_W
 
 
 def host(report: FleetReport, name: str) -> HostReport:
@@ -162,6 +164,51 @@ class TestNumbers:
         assert (damaged.phases, damaged.accuracy) == ((), ())
         assert [item.host for item in scenario(report, "Server").hosts] == ["host-a"]
         assert [item.host for item in scenario(report, "Offline").hosts] == ["host-a"]
+
+
+class TestGpus:
+    def test_have_limit_and_energy_of_each_performance_run(
+        self, h100_host: HostRun, tmp_path: Path
+    ) -> None:
+        report = build_report(make_run(tmp_path, [h100_host]))
+        assert [phase.scenario.value for phase in report.hosts[0].phases] == ["Offline", "Server"]
+        for phase in report.hosts[0].phases:
+            assert phase.limit is not None
+            assert phase.limit.gpu == H100["name"]
+            assert phase.energy is not None
+            assert phase.energy.mean_power_w == POWER_W
+            assert phase.cost is None
+        assert {"physical limit", "J per output token"} <= set(report.definitions)
+
+    def test_of_a_damaged_host_have_no_numbers(self, h100_host: HostRun, tmp_path: Path) -> None:
+        folder = make_run(tmp_path, [h100_host])
+        edit_json(folder / HOSTS / "gpu-01" / RESULT, lambda result: result["energy"].pop())
+        assert build_report(folder).hosts[0].phases == ()
+
+    def test_are_reckoned_with_the_prices_of_the_record(
+        self, h100_host: HostRun, tmp_path: Path
+    ) -> None:
+        folder = make_run(tmp_path, [h100_host])
+        own = {"per_gpu_hour": 2.5, "per_kwh": 0.3}
+        edit_json(folder / RUN_RECORD, lambda record: record["hosts"]["gpu-01"].update(prices=own))
+        as_run, replaced = (
+            build_report(folder, prices).hosts[0].phases[0].cost
+            for prices in (None, Prices(per_kwh=0.6))
+        )
+        assert as_run is not None
+        assert replaced is not None
+        assert as_run.prices == Prices(**own)
+        assert replaced.prices == Prices(per_gpu_hour=2.5, per_kwh=0.6)
+        assert replaced.gpus == as_run.gpus
+        assert replaced.energy == pytest.approx(2 * (as_run.energy or 0))
+
+    def test_that_there_are_not_have_nothing_of_it(self, fleet: Path) -> None:
+        report = build_report(fleet, Prices(per_gpu_hour=1, per_kwh=1))
+        for item in report.hosts:
+            for phase in item.phases:
+                assert (phase.limit, phase.no_limit) == (None, "")
+                assert (phase.energy, phase.cost) == (None, None)
+        assert "physical limit" not in report.definitions
 
 
 class TestSum:

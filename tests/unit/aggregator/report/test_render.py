@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from loadfleet_agent.contract.benchmark import Scenario
-from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS
+from loadfleet_aggregator.fleet.prices import Prices
+from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS, RUN_RECORD
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.report.model import FleetReport
 from loadfleet_aggregator.report.render import (
@@ -22,7 +23,8 @@ from loadfleet_aggregator.report.render import (
     write_reports,
 )
 
-from ..helpers import HostRun, make_note, make_run, snapshot
+from ..helpers import HostRun, edit_json, make_note, make_run, snapshot
+from .gpu_hosts import gpu_host
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "rect", "line", "circle"}
 FILES = ("report.json", "report.html", "report.md", "hosts.csv")
@@ -158,6 +160,94 @@ class TestHtml:
         page = Page(html)
         assert {"script", "img"}.isdisjoint(page.tags)
         assert "".join(page.text).count(hostile) == 2
+
+
+class TestGpus:
+    """Sections that only runs on GPUs have."""
+
+    HEADS = ("How far from the physical limit", "Energy", "Energy and cost")
+
+    @staticmethod
+    def sections(report: FleetReport) -> list[str]:
+        """Of both renderings, which have the same."""
+        html = re.findall(r"<h2>(.*?)</h2>", render_html(report))
+        markdown = re.findall(r"^## (.*)$", render_markdown(report), flags=re.MULTILINE)
+        found = [[head for head in heads if head in TestGpus.HEADS] for heads in (html, markdown)]
+        assert found[0] == found[1]
+        return found[0]
+
+    @pytest.fixture
+    def mixed(self, h100_host: HostRun, host_a: HostRun, tmp_path: Path) -> Path:
+        """A host with an H100, one with a GPU that is not known and no energy, one without."""
+        unknown = {"name": "Quadro <P400>"}
+        other = gpu_host(tmp_path / "run", "gpu-02", gpu=unknown, reason="a | hole")
+        return make_run(tmp_path / "results", [h100_host, other, host_a])
+
+    def test_are_hidden_without_gpus(self, complete: FleetReport) -> None:
+        assert self.sections(complete) == []
+
+    def test_have_a_cost_only_with_a_price(self, mixed: Path) -> None:
+        assert self.sections(build_report(mixed)) == [*self.HEADS[:2]]
+        priced = build_report(mixed, Prices(per_gpu_hour=2.5, per_kwh=0.3))
+        assert self.sections(priced) == [self.HEADS[0], self.HEADS[2]]
+        for text in (render_html(priced), render_markdown(priced)):
+            assert "Prices: 2.5 per GPU-hour and 0.3 per kWh." in text
+
+    def test_show_the_numbers_of_the_json(self, mixed: Path) -> None:
+        report = build_report(mixed, Prices(per_gpu_hour=2.5, per_kwh=0.3))
+        values = json.loads(report.model_dump_json())["hosts"][0]["phases"]
+        for text in (render_html(report), render_markdown(report)):
+            for phase in values:
+                limit, energy, cost = phase["limit"], phase["energy"], phase["cost"]
+                for shown in (
+                    f"{limit['limit_tokens_per_second']:,.1f}",
+                    f"{limit['reached'] * 100:.1f} %",
+                    f"{energy['joules']:,.0f}",
+                    f"{energy['joules_per_output_token']:.3f}",
+                    f"{energy['tokens_per_second_per_watt']:.3f}",
+                    f"{cost['total']:.3g}",
+                ):
+                    assert shown in text
+            assert "36\N{EN DASH}54 %" in text
+
+    def test_say_why_a_number_is_missing_and_trust_no_host(self, mixed: Path) -> None:
+        report = build_report(mixed)
+        html = render_html(report)
+        page = Page(html)
+        for words in (
+            "no limit is known: the peaks of Quadro <P400> are not in the table of GPUs",
+            "not known: GPU 0: a | hole",
+        ):
+            assert "".join(page.text).count(words) == 2
+        assert html.count('aria-label="share of the physical limit') == 1
+        markdown = render_markdown(report)
+        assert "not known: GPU 0: a \\| hole |" in markdown
+        for rows in TestMarkdown.tables(markdown):
+            assert {TestMarkdown.cells(row) for row in rows} == {TestMarkdown.cells(rows[0])}
+
+    def test_name_the_hosts_of_each_price(self, mixed: Path) -> None:
+        edit_json(
+            mixed / RUN_RECORD,
+            lambda record: record["hosts"]["gpu-01"].update(prices={"per_gpu_hour": 4}),
+        )
+        text = render_markdown(build_report(mixed, Prices(per_kwh=0.3)))
+        assert "Prices: 4 per GPU-hour and 0.3 per kWh on gpu-01; 0.3 per kWh on gpu-02." in text
+
+    def test_call_a_run_above_its_limit_what_it_is(
+        self, h100_host: HostRun, tmp_path: Path
+    ) -> None:
+        report = build_report(make_run(tmp_path, [h100_host]))
+        assert "above 100 %" not in render_html(report)
+        host = report.hosts[0]
+        assert host.phases[0].limit
+        limit = host.phases[0].limit.model_copy(update={"reached": 1.5})
+        phases = (host.phases[0].model_copy(update={"limit": limit}), *host.phases[1:])
+        above = host.model_copy(update={"phases": phases})
+        html = render_html(report.model_copy(update={"hosts": (above,)}))
+        assert "A run above 100 %" in html
+        # No bar leaves its chart: the track of the limit is shorter instead.
+        assert 'class="bar" x="230" y="6" width="520.0"' in html
+        assert 'class="track" x="230" y="6" width="346.7"' in html
 
 
 class TestMarkdown:
