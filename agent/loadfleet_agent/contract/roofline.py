@@ -206,7 +206,9 @@ def roofline(
     sequences = int(kv_tokens / (prompt_tokens + answer_tokens))
     if sequences < 1:
         return None
-    batch = min(sequences, max_sequences or sequences)
+    # Sequences in all stages of their answers are in the batch: each has half of it on average.
+    held = kv_tokens / (prompt_tokens + answer_tokens / 2)
+    batch = min(held, max_sequences or held)
     peak = gpu.peak(precision)
     arithmetic_s = geometry.operations(prompt_tokens, answer_tokens) / peak
     read_weights = (
