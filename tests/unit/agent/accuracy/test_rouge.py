@@ -10,6 +10,7 @@ from pathlib import Path
 import nltk
 import numpy as np
 import pytest
+from loadfleet_agent.accuracy import rouge
 from loadfleet_agent.accuracy.accuracy_log import LoggedAnswer
 from loadfleet_agent.accuracy.punkt import install_punkt
 from loadfleet_agent.accuracy.rouge import (
@@ -21,7 +22,8 @@ from loadfleet_agent.contract.result import RougeScore
 from loadfleet_agent.dataset.articles import write_articles
 from loadfleet_agent.model.tiny_llama import END_OF_TURN
 from loadfleet_agent.model.tokenizer import ModelTokenizer
-from rouge_score import rouge_scorer
+from rouge_score import rouge_scorer, scoring
+from rouge_score_rs import RougeScorer
 from tokenizers import Tokenizer
 
 PAIRS = 150
@@ -168,3 +170,41 @@ def test_every_value_is_found_by_the_checkers_patterns() -> None:
     for name, pattern in CHECKER_PATTERNS.items():
         (value,) = re.findall(pattern, text)
         assert float(value) == getattr(score, name)
+
+
+class TestFastScorer:
+    """rouge-score-rs, where a host has it, must not change a bit of any score."""
+
+    EDGES = (
+        ("", ""), ("word", ""), ("", "word"), ("...", "!?"), ("a\nb", "b\na"), ("a\n\nb", "a b"),
+        ("naïve café", "naive cafe"), ("Привет мир", "Привет"), ("don't stop", "dont stop"),
+        ("running runs ran", "run runner"), ("1,000 3.15", "1000 315"), ("x" * 5000, "x" * 4999),
+    )  # fmt: skip
+
+    def test_equals_rouge_score_bit_for_bit(self, texts: list[tuple[str, str]]) -> None:
+        fast = RougeScorer(list(METRICS), use_stemmer=True)
+        slow = rouge_scorer.RougeScorer(list(METRICS), use_stemmer=True)
+        generator = random.Random(1)
+        words = [word for pair in texts for text in pair for word in text.split()]
+        made_up = [
+            ("\n".join(generator.choices(words, k=generator.randrange(90))),
+             " ".join(generator.choices(words, k=generator.randrange(90))))
+            for _ in range(400)
+        ]  # fmt: skip
+        for reference, prediction in [*texts, *made_up, *self.EDGES]:
+            one, other = fast.score(reference, prediction), slow.score(reference, prediction)
+            for metric in METRICS:
+                assert tuple(one[metric]) == tuple(other[metric]), (metric, reference, prediction)
+
+    def test_one_that_differs_is_not_used(
+        self, monkeypatch: pytest.MonkeyPatch, nltk_data: Path
+    ) -> None:
+        class Wrong:
+            def score(self, reference: str, prediction: str) -> dict[str, scoring.Score]:
+                return dict.fromkeys(METRICS, scoring.Score(0.5, 0.5, 0.5))
+
+        pairs = [("A cat sat. It slept.", "A cat slept."), ("No word", "in common")]
+        nltk.data.path.insert(0, str(nltk_data))
+        right = rouge._score_chunk(pairs)
+        monkeypatch.setattr(rouge, "_fast_scorer", Wrong)
+        assert rouge._score_chunk(pairs) == right

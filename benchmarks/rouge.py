@@ -1,0 +1,101 @@
+"""How long the ROUGE of a whole datacenter accuracy run takes, and whether its digits are right.
+
+13,368 pairs of made-up summaries go through the scorer of the agent as a run's answers do; a part
+of them through rouge-score by itself too, one after the other, which must give the same digits.
+
+usage: python benchmarks/rouge.py [--pairs 13368] [--slow] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nltk
+from loadfleet_agent.accuracy.accuracy_log import LoggedAnswer
+from loadfleet_agent.accuracy.punkt import install_punkt
+from loadfleet_agent.accuracy.rouge import METRICS, score_answers, split_sentences
+from loadfleet_agent.model.tiny_llama import make_tiny_llama
+from loadfleet_agent.model.tokenizer import ModelTokenizer
+from rouge_score import rouge_scorer
+
+COMPARED = 500
+"""Pairs that rouge-score scores by itself as well: some seconds."""
+
+
+def made_up_text(generator: random.Random, words: list[str]) -> str:
+    """A summary of 40 to 75 words in 2 to 5 sentences, the size of CNN/DailyMail's highlights."""
+    sentences = generator.randint(2, 5)
+    each = generator.randint(40, 75) // sentences
+    parts = [" ".join(generator.choices(words, k=each)).capitalize() for _ in range(sentences)]
+    return ". ".join(parts) + "."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=13_368, help="MLPerf's datacenter: 13368")
+    parser.add_argument("--slow", action="store_true", help="as where rouge-score-rs is missing")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    options = parser.parse_args()
+    generator = random.Random(0)
+    words = sorted({w for w in sys.modules[__name__].__doc__.split() if w.isalpha()} | set(FILLER))
+    predictions = [made_up_text(generator, words) for _ in range(options.pairs)]
+    references = [made_up_text(generator, words) for _ in range(options.pairs)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.slow:
+            # The scorer's processes are started anew and look for modules here first.
+            (folder / "rouge_score_rs.py").write_text("raise ImportError\n", encoding="utf-8")
+            os.environ["PYTHONPATH"] = name
+        make_tiny_llama(folder / "tiny", seed=0)
+        tokenizer = ModelTokenizer(folder / "tiny")
+        nltk_data = install_punkt(folder)
+        nltk.data.path.insert(0, str(nltk_data))
+        answers = [
+            LoggedAnswer(index, tokens, first_token=[], token_count=None)
+            for index, tokens in enumerate(tokenizer.encode(predictions))
+        ]
+        began = time.monotonic()
+        score_answers(answers, references, tokenizer, nltk_data, lambda *_: None)
+        seconds = time.monotonic() - began
+        part = answers[:COMPARED]
+        found = score_answers(part, references, tokenizer, nltk_data, lambda *_: None)
+        decoded = tokenizer.decode([answer.tokens for answer in part])
+        scorer = rouge_scorer.RougeScorer(list(METRICS), use_stemmer=True)
+        by_itself = [
+            scorer.score(split_sentences(reference), split_sentences(prediction))
+            for reference, prediction in zip(references, decoded, strict=False)
+        ]
+    expected = {
+        metric: round(sum(s[metric].fmeasure for s in by_itself) / len(by_itself) * 100, 4)
+        for metric in METRICS
+    }
+    same = all(getattr(found, metric) == value for metric, value in expected.items())
+    cores = len(os.sched_getaffinity(0))
+    if options.json:
+        print(json.dumps({"pairs": options.pairs, "seconds": seconds, "identical": same,
+                          "processors": cores}))  # fmt: skip
+    else:
+        print(
+            f"{options.pairs:,} pairs in {seconds:.1f} s on {cores} processors; the digits of "
+            f"{len(part)} equal rouge-score's own: {'yes' if same else 'NO'}"
+        )
+    if not same:
+        raise SystemExit(1)
+
+
+FILLER = (
+    "police", "said", "the", "of", "and", "in", "to", "a", "was", "has", "people", "year", "after",
+    "city", "government", "running", "children", "reported", "president", "hospital", "officials",
+    "found", "killed", "family", "world", "football", "minister", "morning", "company", "told",
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
