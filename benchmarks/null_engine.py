@@ -37,7 +37,7 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="measurements (5; a minute each)")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     options = parser.parse_args()

@@ -22,6 +22,8 @@ from ..failure import RunFailure
 
 Fields = dict[str, bool | int | float]
 
+PRINT_FIELDS = "loadfleet_agent.loadgen.print_fields"
+
 
 def user_conf(plan: RunPlan, scenario: Scenario, target_qps: float | None) -> str:
     """The text of user.conf: only what the plan sets; all else is LoadGen's own mlperf.conf.
@@ -83,7 +85,7 @@ def resolve_settings(conf: Path, suite: Suite, scenario: Scenario) -> Fields:
         [
             sys.executable,
             "-m",
-            __name__,
+            PRINT_FIELDS,
             str(conf),
             loadgen_model(suite, scenario),
             scenario.loadgen,
@@ -119,23 +121,3 @@ def expected_samples(fields: Fields, scenario: Scenario, mode: Mode, samples: in
         schedule_seed=int(fields["schedule_rng_seed"]),
     )
     return performance_samples(rules, scenario)
-
-
-def _print_fields(conf: str, model: str, scenario: str) -> None:
-    """Runs in the throw-away process."""
-    import mlperf_loadgen as loadgen
-
-    settings = loadgen.TestSettings()
-    code = settings.FromConfig(conf, model, scenario)
-    if code != 0:
-        raise SystemExit(f"LoadGen returned {code}")
-    fields = {
-        name: getattr(settings, name)
-        for name in dir(settings)
-        if not name.startswith("_") and isinstance(getattr(settings, name), (bool, int, float))
-    }
-    print(json.dumps(fields))
-
-
-if __name__ == "__main__":
-    _print_fields(*sys.argv[1:])
