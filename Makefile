@@ -67,7 +67,8 @@ mlperf-proof: setup ## every scenario at MLPerf's length on this machine, packed
 $(TEST_VENV)/.ready: $(VENV)/.ready locks/tools.txt locks/agent-cpu.txt
 	@wheels=$$(loadfleet wheelhouse --build cpu); \
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TEST_VENV); \
-	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --offline --no-index --find-links "$$wheels" --no-deps -r "$$wheels/requirements.txt"; \
+	UV_CACHE_DIR=$(TEST_VENV)/.uv-cache $(UV) pip install --quiet --python $(TEST_VENV)/bin/python --offline --no-index --find-links "$$wheels" --no-deps -r "$$wheels/requirements.txt"; \
+	rm -rf $(TEST_VENV)/.uv-cache; \
 	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --require-hashes -r locks/controller.txt -r locks/tools.txt; \
 	$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --no-deps -e agent -e aggregator
 	@touch $@

@@ -70,24 +70,33 @@ def install(module: Any, folder: pathlib.Path, wheelhouse: pathlib.Path) -> None
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     uv = str(wheelhouse / "uv")
-    environment = dict(os.environ, UV_NO_CONFIG="1", UV_OFFLINE="1", UV_PYTHON_DOWNLOADS="never")
+    # A cache of its own, beside the environment so that files are linked and not copied: the
+    # user's would keep gigabytes of every wheelhouse that there ever was.
+    cache = folder.with_name(f".{folder.name}.uv-cache")
+    environment = dict(
+        os.environ,
+        UV_NO_CONFIG="1", UV_OFFLINE="1", UV_PYTHON_DOWNLOADS="never", UV_CACHE_DIR=str(cache),
+    )  # fmt: skip
     # Of another Python's environment, as on a controller that is its own host.
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_FIND_LINKS", "UV_INDEX_URL"):
         environment.pop(name, None)
-    run(
-        module,
-        [uv, "venv", "--quiet", "--python", module.params["python"], str(folder)],
-        environment,
-    )
-    run(
-        module,
-        [
-            uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"),
-            "--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes",
-            "--compile-bytecode", "--requirement", str(wheelhouse / "requirements.txt"),
-        ],
-        environment,
-    )  # fmt: skip
+    try:
+        run(
+            module,
+            [uv, "venv", "--quiet", "--python", module.params["python"], str(folder)],
+            environment,
+        )
+        run(
+            module,
+            [
+                uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"),
+                "--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes",
+                "--compile-bytecode", "--requirement", str(wheelhouse / "requirements.txt"),
+            ],
+            environment,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
     (folder / ".complete").touch()
 
 
