@@ -36,11 +36,12 @@ run: setup ## run the benchmark on the inventory as shipped: two demo hosts on t
 
 test: lint test-unit test-engine ## run the test suite, without the test fleet
 
-# An engine needs the machine to itself: LoadGen judges its latencies. All else shares the cores.
+# An engine needs the machine to itself: LoadGen judges its latencies. All else shares the cores, and
+# waits so often that four processes keep two of them busy.
 WITH_ENGINE := vllm or e2e
 
 test-unit: $(TEST_VENV)/.ready ## run the tests that start no vLLM
-	$(TEST_VENV)/bin/pytest tests/unit -m "not ($(WITH_ENGINE))" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(TEST_VENV)/bin/pytest tests/unit -m "not ($(WITH_ENGINE))" --numprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 test-engine: $(TEST_VENV)/.ready ## run the tests with real vLLM, among them whole playbook runs
 	$(TEST_VENV)/bin/pytest tests/unit tests/e2e -m "$(WITH_ENGINE)" $(PYTEST_ARGS)

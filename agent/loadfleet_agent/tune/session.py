@@ -27,6 +27,7 @@ from ..host.facts import host_facts
 from ..host.locks import Busy, RunLocks
 from ..run import prepare
 from .engine import TunedEngine
+from .first_guess import likely_settings
 from .space import Choice, base_settings, search_space, why_senseless, with_settings
 from .study import Study
 
@@ -87,7 +88,9 @@ def tune(request: Request, home: Path, tell: Tell) -> Tuned:
         space = search_space(request.plan, request.scenario, host.gpus, model, request.keep)
         folder = home / FOLDER / _name(request, host, model, library, space)
         folder.mkdir(parents=True, exist_ok=True)
-        session = _Session(request, home, folder, space, model, tell)
+        prompt_tokens = library.facts.input_tokens.mean
+        guess = likely_settings(request.plan, space, host.gpus, model, prompt_tokens)
+        session = _Session(request, home, folder, space, model, guess, tell)
         try:
             session.search()
             best, pairs = session.confirm()
@@ -128,11 +131,13 @@ class _Session:
         folder: Path,
         space: Sequence[Choice],
         model: ModelFacts,
+        guess: dict[str, Any] | None,
         tell: Tell,
     ) -> None:
         self._request = request
         self._folder = folder
         self._space = space
+        self._guess = guess
         self._tell = tell
         self._ends = time.monotonic() + request.budget_s
         self._study = Study(folder, space, request.seed)
@@ -148,6 +153,8 @@ class _Session:
         if not self._space:
             raise RunFailure(FailureCode.BAD_PLAN, "every setting is kept: nothing is left to vary")
         self._study.propose(self._base)
+        if self._guess is not None:
+            self._study.propose(self._guess)
         repeated = 0
         while repeated < UNLIKELY and self._has_time_for_a_trial():
             trial, settings = self._study.ask()
