@@ -20,6 +20,8 @@ from .options import DEFAULT_HOME, Home, Json, Sets, SettingsFile
 from .streams import stdout_to_stderr
 
 app = typer.Typer()
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell has it."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -77,6 +79,9 @@ def tune(
                 found = search(request, home.resolve(), _tell)
             except ValueError as error:
                 refuse(f"--keep: {error}")
+            except KeyboardInterrupt:
+                _tell("stopped; the same command goes on after the trials that have ended")
+                raise typer.Exit(INTERRUPTED) from None
         profile = tuned_profile(found)
         write_profile(path, profile)
         if json_:

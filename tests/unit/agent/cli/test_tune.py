@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from loadfleet_agent.contract.profile import load_profile
+from waiting import LONG_S, wait_until
 
 from ..helpers import Agent
 
@@ -41,6 +43,19 @@ def test_a_profile_of_someone_else_is_kept(agent: Agent, tmp_path: Path) -> None
     assert done.returncode == 2
     assert "is no profile that tune has made" in done.stderr
     assert path.read_text("utf-8") == "description: mine\nbuild: cpu\n"
+
+
+@pytest.mark.vllm
+def test_ctrl_c_ends_the_engine_and_says_how_to_go_on(agent: Agent, tmp_path: Path) -> None:
+    process = agent.popen("tune", *SETTINGS, "--output", str(tmp_path / "tuned.yaml"))
+    wait_until(lambda: list(agent.home.glob("tune/*/trial-0/engine.log")), "the first trial")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LONG_S)
+    assert process.returncode == 130
+    assert "stopped; the same command goes on" in errors
+    assert "Traceback" not in errors
+    agent.await_no_process()
+    assert not (tmp_path / "tuned.yaml").exists()
 
 
 @pytest.mark.vllm
