@@ -36,6 +36,9 @@ QUICK: dict[str, Any] = {
 SLOW: dict[str, Any] = QUICK | {"server_target_qps": 40}
 """The same with a Server phase of some 13 seconds, to do something to it."""
 
+ENDLESS: dict[str, Any] = SLOW | {"length": {"samples": 64, "server_queries": 20_000}}
+"""The same with one of 8 minutes, for tests that end it: on a busy machine 13 seconds are short."""
+
 
 def make_plan(run_id: str = "run", host: str = "host", **changes: Any) -> RunPlan:
     """The quick plan with settings changed."""

@@ -16,7 +16,7 @@ from loadfleet_aggregator.wheelhouse import build_wheelhouse
 from waiting import LONG_S
 
 from .conftest import FinishedRun
-from .helpers import SLOW, Agent, snapshot
+from .helpers import ENDLESS, SLOW, Agent, snapshot
 
 ROOT = Path(__file__).parents[3]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -74,9 +74,9 @@ def test_it_lacks_what_runs_and_needs_nothing_more(client: Path) -> None:
 
 def test_it_attaches_to_a_run_watches_and_stops_it(client: Path, agent: Agent) -> None:
     driver = Client(agent.home, client / "loadfleet-agent")
-    agent.start("driven", SLOW)
+    agent.start("driven", ENDLESS)
     agent.await_phase("driven", "server-performance")
-    assert driver.start("driven", SLOW) == "attached"
+    assert driver.start("driven", ENDLESS) == "attached"
     shown = json.loads(driver("status", "--json").stdout)
     assert (shown["alive"], shown["status"]["run_id"]) == (True, "driven")
     assert driver("status", "--healthy").returncode == 0

@@ -17,10 +17,10 @@ from loadfleet_agent.contract.status import FailureCode, State
 from loadfleet_agent.units import systemd_is_here
 from waiting import LONG_S, wait_until
 
-from .helpers import QUICK, SLOW, Agent
+from .helpers import ENDLESS, QUICK, Agent
 
 IMAGE = "sha256:" + "2" * 64
-IN_CONTAINER = SLOW | {"runtime": "container"}
+IN_CONTAINER = ENDLESS | {"runtime": "container"}
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 

@@ -15,7 +15,7 @@ from loadfleet_agent.runs import FRESH_S, RunView
 from waiting import wait_until
 
 from .conftest import FinishedRun
-from .helpers import QUICK, SLOW, Agent, snapshot
+from .helpers import ENDLESS, QUICK, SLOW, Agent, snapshot
 
 
 def test_a_valid_run_ends_with_0(null_run: FinishedRun) -> None:
@@ -58,22 +58,22 @@ def test_a_run_that_is_not_valid_ends_with_1(agent: Agent) -> None:
 
 
 def test_the_same_id_attaches_and_another_is_refused_while_a_run_is_on(agent: Agent) -> None:
-    assert agent.start("first", SLOW) == "started"
+    assert agent.start("first", ENDLESS) == "started"
     status = agent.await_phase("first", "server-performance")
-    assert agent.start("first", SLOW) == "attached"
-    refused = agent("start", *agent.settings("second", SLOW))
+    assert agent.start("first", ENDLESS) == "attached"
+    refused = agent("start", *agent.settings("second", ENDLESS))
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
     assert "busy: run first, phase server-performance, since 20" in refused.stderr
     assert "[busy]" in refused.stderr
-    in_front = agent("run", *agent.settings("third", SLOW))
+    in_front = agent("run", *agent.settings("third", ENDLESS))
     assert in_front.returncode == 1
     assert "busy: run first" in in_front.stderr
     now = agent.status("first")
     assert now is not None
     assert (now.pid, now.attempt) == (status.pid, 1)
     assert [path.name for path in (agent.home / "runs").iterdir()] == ["first"]
-    assert agent("wait", "--run-id", "first").returncode == 0
+    assert agent("stop", "--run-id", "first").returncode == 0
 
 
 def test_one_id_with_another_plan_is_refused_with_the_key(agent: Agent) -> None:
@@ -132,7 +132,7 @@ def test_a_stop_writes_a_result_and_a_second_start_goes_on(agent: Agent) -> None
 
 
 def test_ctrl_c_in_the_foreground_is_a_stop(agent: Agent) -> None:
-    process = agent.popen("run", *agent.settings("front", SLOW))
+    process = agent.popen("run", *agent.settings("front", ENDLESS))
     agent.await_phase("front", "server-performance")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
@@ -195,7 +195,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_the_reason(agent: Agent) -> N
 
 
 def test_a_worker_that_hangs_is_ended_as_stalled(agent: Agent) -> None:
-    agent.start("hanging", SLOW | {"inactivity": {"generate_s": 3}})
+    agent.start("hanging", ENDLESS | {"inactivity": {"generate_s": 3}})
     agent.await_phase("hanging", "server-performance")
     agent.worker().send_signal(signal.SIGSTOP)
     assert agent("wait", "--run-id", "hanging").returncode == 1

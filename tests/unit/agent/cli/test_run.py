@@ -6,7 +6,7 @@ import json
 
 from loadfleet_agent.contract.estimate import RunEstimate
 
-from ..helpers import QUICK, SLOW, Agent
+from ..helpers import ENDLESS, QUICK, Agent
 
 
 def test_json_of_a_run_from_its_start_is_the_result_alone(agent: Agent) -> None:
@@ -16,9 +16,9 @@ def test_json_of_a_run_from_its_start_is_the_result_alone(agent: Agent) -> None:
 
 
 def test_failures_are_json_too_where_json_is_asked_for(agent: Agent) -> None:
-    agent.start("first", SLOW)
+    agent.start("first", ENDLESS)
     for command in ("start", "run"):
-        done = agent(command, *agent.settings("second", SLOW), "--json")
+        done = agent(command, *agent.settings("second", ENDLESS), "--json")
         assert done.returncode == 1
         failure = json.loads(done.stdout)["failure"]
         assert failure["code"] == "busy"
