@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from .contract.base import utc_now
 from .contract.files import write_model
+from .contract.host import HostFacts
 from .contract.plan import RunPlan, Runtime, differing_keys
 from .contract.result import HostResult
 from .contract.run_folder import MANIFEST, PLAN, RESULT, STATUS
@@ -115,16 +116,7 @@ class Runs:
         folder = self.folder(plan.run_id)
         if how == "finished":
             return read_result(folder)
-        owner = {
-            "run_id": plan.run_id,
-            "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
-            "pid": str(os.getpid()),
-            "unit": unit or "",
-        }
-        try:
-            locks = RunLocks(self.home, tuple(gpu.uuid for gpu in host_facts().gpus), owner)
-        except Busy as error:
-            raise RunFailure(FailureCode.BUSY, str(error)) from error
+        locks = lock_host(self.home, host_facts(), plan.run_id, unit)
         try:
             before = read_status(folder)
             attempt = before.attempt + 1 if before else 1
@@ -210,6 +202,20 @@ class Runs:
                 FailureCode.BAD_PLAN,
                 f"run {plan.run_id} was planned otherwise on this host (differs in {differing})",
             )
+
+
+def lock_host(home: Path, host: HostFacts, run_id: str, unit: str | None = None) -> RunLocks:
+    """The data folder and all GPUs of this host, for this process. Raises RunFailure (busy)."""
+    owner = {
+        "run_id": run_id,
+        "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
+        "pid": str(os.getpid()),
+        "unit": unit or "",
+    }
+    try:
+        return RunLocks(home, tuple(gpu.uuid for gpu in host.gpus), owner)
+    except Busy as error:
+        raise RunFailure(FailureCode.BUSY, str(error)) from error
 
 
 def _is_agent(pid: int) -> bool:

@@ -112,7 +112,6 @@ def _scorer() -> Any:
     return rouge_scorer.RougeScorer(list(METRICS), use_stemmer=True)
 
 
-@cache
 def _fast_scorer() -> Any | None:
     """The same in Rust, a hundred times as fast, where it is installed.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from ..contract.plan import RunPlan
 from .exit import guarded, refuse
 from .input import read_plan
 from .options import DEFAULT_HOME, Home, Json, Sets, SettingsFile
+from .output import tell
 from .streams import stdout_to_stderr
 
 app = typer.Typer()
@@ -48,7 +48,7 @@ def overhead(
             if engine == "null":
                 ceiling = measure_null(home)
             else:
-                found = measure_pairs(_plan(settings, sets), home.resolve(), pairs, _tell)
+                found = measure_pairs(_plan(settings, sets), home.resolve(), pairs, tell)
         if json_:
             print((found or ceiling).model_dump_json(indent=2))
         elif found is not None:
@@ -84,7 +84,3 @@ def _plan(settings: Path | None, sets: list[str] | None) -> RunPlan:
     if plan.length.kind == "official":
         refuse("the length is official: give --set length.samples=2500 or so")
     return plan
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

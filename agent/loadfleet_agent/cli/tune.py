@@ -17,6 +17,7 @@ from ..contract.rate_search import RateSearch
 from .exit import guarded, refuse
 from .input import read_plan
 from .options import DEFAULT_HOME, Home, Json, Sets, SettingsFile
+from .output import tell
 from .streams import stdout_to_stderr
 
 app = typer.Typer()
@@ -76,11 +77,11 @@ def tune(
         request = Request(plan, scenario, seconds, pairs, tuple(keep or ()), seed)
         with stdout_to_stderr() if json_ else contextlib.nullcontext():
             try:
-                found = search(request, home.resolve(), _tell)
+                found = search(request, home.resolve(), tell)
             except ValueError as error:
                 refuse(f"--keep: {error}")
             except KeyboardInterrupt:
-                _tell("stopped; the same command goes on after the trials that have ended")
+                tell("stopped; the same command goes on after the trials that have ended")
                 raise typer.Exit(INTERRUPTED) from None
         profile = tuned_profile(found)
         write_profile(path, profile)
@@ -118,7 +119,3 @@ def _plan(settings: Path | None, sets: list[str] | None, scenario: Scenario) -> 
     return RunPlan.model_validate(
         values | {"run_id": "tune", "scenarios": [only], "rate_search": rates}
     )
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -7,6 +7,11 @@ from pydantic import Field
 from .base import Document, Frozen, UtcTime
 
 
+def capability_number(capability: str) -> tuple[int, ...]:
+    """CUDA's compute capability as it is ordered: 8.0 is (8, 0)."""
+    return tuple(int(part) for part in capability.split("."))
+
+
 class GpuFacts(Frozen):
     """One GPU as NVML reports it; None where the driver does not say."""
 

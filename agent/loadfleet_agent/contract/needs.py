@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from .base import Frozen
-from .host import GpuFacts
+from .host import GpuFacts, capability_number
 from .roofline import Precision
 
 
@@ -40,7 +40,8 @@ def unmet_by_host(needs: Needs, gpus: Sequence[GpuFacts]) -> str:
         if (
             needs.compute_capability is not None
             and gpu.compute_capability is not None
-            and _number(gpu.compute_capability) < _number(needs.compute_capability)
+            and capability_number(gpu.compute_capability)
+            < capability_number(needs.compute_capability)
         ):
             return (
                 f"{name} has compute capability {gpu.compute_capability}, the profile needs "
@@ -55,7 +56,3 @@ def unmet_by_model(needs: Needs, precision: Precision | None) -> str:
         return ""
     what = "in a form that is not known here" if precision is None else f"in {precision}"
     return f"the model's weights are {what}, the profile needs {needs.precision}"
-
-
-def _number(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))

@@ -22,6 +22,17 @@ EXPECTED_SHARE = (0.5, 0.75)
 an H100 with Llama-3.1-8B's geometry."""
 
 
+KV_VALUE_BYTES = {
+    "auto": 2.0,
+    "bfloat16": 2.0,
+    "float16": 2.0,
+    "fp8": 1.0,
+    "fp8_e4m3": 1.0,
+    "fp8_e5m2": 1.0,
+}
+"""vLLM's kv_cache_dtype to bytes of a value; auto is the model's dtype, here 16 bit."""
+
+
 class Precision(StrEnum):
     """Of weights, and of the arithmetic that goes with them where the GPU has it."""
 

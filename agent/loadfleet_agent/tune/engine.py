@@ -47,9 +47,9 @@ class TunedEngine:
         answer = self._measure(plan, folder, "measure-rate", scenario=scenario, first_qps=first_qps)
         return answer["samples_per_s"], answer["reason"]
 
-    def close(self) -> None:
+    def close(self, *, abort: bool = False) -> None:
         if self._process is not None:
-            self._process.close(abort=False)
+            self._process.close(abort=abort)
         self._process = self._plan = None
 
     def _measure(self, plan: RunPlan, folder: Path, kind: str, **values: Any) -> Message:
@@ -61,7 +61,7 @@ class TunedEngine:
             process.send(kind, folder=str(logs), **values)
             return self._receive(process, plan.inactivity.generate_s)
         except BaseException:
-            self._abandon()
+            self.close(abort=True)
             raise
 
     def _started(self, plan: RunPlan, folder: Path) -> EngineProcess:
@@ -91,11 +91,6 @@ class TunedEngine:
                 text = f"no progress for {limit_s:.0f} s"
                 raise RunFailure(FailureCode.STALLED, text) from error
         return message
-
-    def _abandon(self) -> None:
-        if self._process is not None:
-            self._process.close(abort=True)
-        self._process = self._plan = None
 
 
 class _Watch:

@@ -11,11 +11,10 @@ from typing import Any
 from ..contract.host import GpuFacts
 from ..contract.plan import RunPlan
 from ..contract.result import ModelFacts
-from ..contract.roofline import Precision, gpu_model, roofline
+from ..contract.roofline import KV_VALUE_BYTES, Precision, gpu_model, roofline
 from .space import Choice
 
 MEMORY_SHARE = 0.94
-FP8_CACHE_BYTES, WIDE_CACHE_BYTES = 1.0, 2.0
 
 
 def likely_settings(
@@ -43,8 +42,11 @@ def likely_settings(
             chosen[name] = wanted
     settings = plan.engine.model_dump() | chosen
     gpu = gpu_model(gpus[0].name)
+    kv_value_bytes = KV_VALUE_BYTES.get(settings["kv_cache_dtype"])
+    if gpu is None or kv_value_bytes is None:
+        return None
     is_fp8 = str(settings["quantization"] or "").startswith("fp8")
-    found = gpu and roofline(
+    found = roofline(
         gpu,
         gpus[0].name,
         gpus[0].memory_mib * 2**20,
@@ -53,11 +55,9 @@ def likely_settings(
         prompt_tokens=prompt_tokens,
         answer_tokens=plan.generation.max_tokens,
         memory_share=settings["gpu_memory_utilization"],
-        kv_value_bytes=FP8_CACHE_BYTES
-        if settings["kv_cache_dtype"].startswith("fp8")
-        else WIDE_CACHE_BYTES,
+        kv_value_bytes=kv_value_bytes,
     )
-    if not found:
+    if found is None:
         return None
     if "max_num_seqs" in values:
         # With more than fit, vLLM preempts the last ones as answers grow, and computes them anew.

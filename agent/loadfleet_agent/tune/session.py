@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from ..contract.tuning import Gain, TunedPair, TunedTrial, Tuning, measure_gain
 from ..dataset.library import SampleLibrary
 from ..failure import RunFailure
 from ..host.facts import host_facts
-from ..host.locks import Busy, RunLocks
 from ..run import prepare
+from ..runs import lock_host
 from .engine import TunedEngine
 from .first_guess import likely_settings
 from .space import Choice, base_settings, search_space, why_senseless, with_settings
@@ -73,16 +72,7 @@ def tune(request: Request, home: Path, tell: Tell) -> Tuned:
     """
     host = host_facts()
     home.mkdir(parents=True, exist_ok=True)
-    owner = {
-        "run_id": f"tune-{request.scenario.value.lower()}",
-        "since": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
-        "pid": str(os.getpid()),
-        "unit": "",
-    }
-    try:
-        locks = RunLocks(home, tuple(gpu.uuid for gpu in host.gpus), owner)
-    except Busy as error:
-        raise RunFailure(FailureCode.BUSY, str(error)) from error
+    locks = lock_host(home, host, f"tune-{request.scenario.value.lower()}")
     try:
         model, library, _ = prepare(request.plan, home)
         space = search_space(request.plan, request.scenario, host.gpus, model, request.keep)

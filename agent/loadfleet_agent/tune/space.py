@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..contract.benchmark import Scenario
-from ..contract.host import GpuFacts
+from ..contract.host import GpuFacts, capability_number
 from ..contract.plan import RunPlan
 from ..contract.profile import Build
 from ..contract.result import ModelFacts
@@ -76,7 +76,9 @@ def _number_formats(
 
     A checkpoint that is quantised already stays as it is.
     """
-    has_fp8 = bool(gpus) and all(_capability(gpu) >= FP8_CAPABILITY for gpu in gpus)
+    has_fp8 = bool(gpus) and all(
+        capability_number(gpu.compute_capability or "0") >= FP8_CAPABILITY for gpu in gpus
+    )
     # Without fp8 units FlashInfer alone can read such a cache.
     caches = ("auto", "fp8") if has_fp8 or find_spec("flashinfer") else ("auto",)
     weights: tuple[str | None, ...] = (None,)
@@ -100,10 +102,6 @@ def _ordered(name: str, values: tuple[Any, ...], plan: RunPlan) -> Choice:
 def _either(name: str, values: tuple[Any, ...], plan: RunPlan) -> Choice:
     own = getattr(plan.engine, name)
     return Choice(name, values if own in values else (own, *values), ordered=False)
-
-
-def _capability(gpu: GpuFacts) -> tuple[int, ...]:
-    return tuple(int(part) for part in (gpu.compute_capability or "0").split("."))
 
 
 def base_settings(plan: RunPlan, space: Sequence[Choice]) -> dict[str, Any]:

@@ -46,20 +46,14 @@ class Study:
             for choice in space
         }
         storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-        known = folder.joinpath(JOURNAL).is_file() and any(
-            study.study_name == "tune" for study in storage.get_all_studies()
-        )
         self._study = optuna.create_study(
-            study_name="tune",
-            storage=storage,
-            # A seed of its own for each start, or a search that goes on would repeat its draws.
-            sampler=TPESampler(
-                n_startup_trials=STARTUP_TRIALS,
-                multivariate=True,
-                seed=seed + (len(storage.get_all_trials(0)) if known else 0),
-            ),
-            direction="maximize",
-            load_if_exists=True,
+            study_name="tune", storage=storage, direction="maximize", load_if_exists=True
+        )
+        # A seed of its own for each start, or a search that goes on would repeat its draws.
+        self._study.sampler = TPESampler(
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=True,
+            seed=seed + len(self._study.get_trials(deepcopy=False)),
         )
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # Of a search that was killed: it says nothing of these settings.

@@ -7,23 +7,18 @@ from collections.abc import Sequence
 from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.host import GpuFacts, HostFacts
 from loadfleet_agent.contract.result import EngineFacts, ModelFacts, PhaseResult
-from loadfleet_agent.contract.roofline import Precision, Roofline, gpu_model, roofline
+from loadfleet_agent.contract.roofline import (
+    KV_VALUE_BYTES,
+    Precision,
+    Roofline,
+    gpu_model,
+    roofline,
+)
 from pydantic import ValidationError
 
 from .model import PhysicalLimit
 
 SIXTEEN_BIT = frozenset({"bfloat16", "float16"})
-KV_VALUE_BYTES = {
-    "auto": 2.0,
-    "bfloat16": 2.0,
-    "float16": 2.0,
-    "fp8": 1.0,
-    "fp8_e4m3": 1.0,
-    "fp8_e5m2": 1.0,
-}
-"""vLLM's kv_cache_dtype to bytes of a value; auto is the model's dtype, here 16 bit."""
-
-
 SENSELESS = "the sizes that the host tells of model, samples or engine make no sense"
 
 

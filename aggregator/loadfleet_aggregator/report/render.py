@@ -137,22 +137,16 @@ def _figure(host: HostReport, scenario: Scenario) -> str:
 
 def _limited(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
     """Runs on GPUs, which have a physical limit or a reason for none."""
-    return [
-        (host, phase)
-        for host in report.hosts
-        for phase in host.phases
-        if phase.limit or phase.no_limit
-    ]
+    return [run for run in _runs(report) if run[1].limit or run[1].no_limit]
 
 
 def _powered(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
     """Performance runs on GPUs, of which there is energy, cost, or a reason for none."""
-    return [
-        (host, phase)
-        for host in report.hosts
-        for phase in host.phases
-        if phase.energy or phase.cost
-    ]
+    return [run for run in _runs(report) if run[1].energy or run[1].cost]
+
+
+def _runs(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
+    return [(host, phase) for host in report.hosts for phase in host.phases]
 
 
 def _expected(share: tuple[float, float] | None) -> str:
