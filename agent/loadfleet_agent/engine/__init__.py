@@ -8,8 +8,7 @@ from ..contract.plan import RunPlan
 from ..contract.profile import Build
 from ..contract.result import ModelFacts
 from ..contract.status import FailureCode
-from ..host.facts import visible_gpus
-from ..host.placement import Placement, place_replicas
+from ..host.placement import Placement, place_replicas, plan_gpus
 from .base import Engine, EngineDied, EngineStartError
 from .replicas import Replica, ReplicatedEngine
 from .version import installed, require_known
@@ -42,7 +41,7 @@ def _placements(plan: RunPlan) -> list[tuple[str, Placement | None]]:
     engine = plan.engine
     if plan.build is Build.CPU:
         return [(f"engine {index}", None) for index in range(engine.replicas or 1)]
-    gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    gpus = plan_gpus(plan)
     each = engine.tensor_parallel_size
     wanted = engine.replicas or max(1, len(gpus) // each)
     try:

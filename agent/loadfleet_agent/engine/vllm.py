@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from enum import Enum
 from typing import Any
 
 from vllm import SamplingParams
@@ -167,6 +168,8 @@ def _resolved_settings(config: Any) -> dict[str, str | int | float | bool | None
         value = config
         for name in path:
             value = getattr(value, name, None)
+        if isinstance(value, Enum):  # the attention backend, whose value is a module's path
+            value = value.name
         return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
     return {

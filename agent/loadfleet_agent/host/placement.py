@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract.host import GpuFacts
+from ..contract.plan import RunPlan
+from ..contract.profile import Build
+from .facts import visible_gpus
 
 SYSFS = Path("/sys")
 
@@ -28,6 +32,19 @@ class Placement:
         if len(indices) == 1:
             return f"GPU {indices[0]}"
         return f"GPUs {', '.join(indices[:-1])} and {indices[-1]}"
+
+
+def plan_gpus(plan: RunPlan) -> tuple[GpuFacts, ...]:
+    """The GPUs of this host that a plan's engines get; fewer than they need if it has too few."""
+    if plan.build is Build.CPU:
+        return ()
+    gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    engine = plan.engine
+    if engine.replicas is None:
+        return gpus[
+            : max(1, len(gpus) // engine.tensor_parallel_size) * engine.tensor_parallel_size
+        ]
+    return gpus[: engine.replicas * engine.tensor_parallel_size]
 
 
 def place_replicas(

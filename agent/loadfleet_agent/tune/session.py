@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from .. import __version__
 from ..contract.base import digest, utc_now
 from ..contract.benchmark import Scenario
-from ..contract.host import HostFacts
+from ..contract.host import GpuFacts, HostFacts
 from ..contract.plan import RunPlan
 from ..contract.profile import describe_errors
 from ..contract.rate_search import FIRST_SHARE, offline_burst
@@ -23,6 +23,7 @@ from ..contract.tuning import Gain, TunedPair, TunedTrial, Tuning, measure_gain
 from ..dataset.library import SampleLibrary
 from ..failure import RunFailure
 from ..host.facts import host_facts
+from ..host.placement import plan_gpus
 from ..run import prepare
 from ..runs import lock_host
 from .engine import TunedEngine
@@ -75,18 +76,19 @@ def tune(request: Request, home: Path, tell: Tell) -> Tuned:
     locks = lock_host(home, host, f"tune-{request.scenario.value.lower()}")
     try:
         model, library, _ = prepare(request.plan, home)
-        space = search_space(request.plan, request.scenario, host.gpus, model, request.keep)
-        folder = home / FOLDER / _name(request, host, model, library, space)
+        gpus = plan_gpus(request.plan)
+        space = search_space(request.plan, request.scenario, gpus, model, request.keep)
+        folder = home / FOLDER / _name(request, host, gpus, model, library, space)
         folder.mkdir(parents=True, exist_ok=True)
         prompt_tokens = library.facts.input_tokens.mean
-        guess = likely_settings(request.plan, space, host.gpus, model, prompt_tokens)
+        guess = likely_settings(request.plan, space, gpus, model, prompt_tokens)
         session = _Session(request, home, folder, space, model, guess, tell)
         try:
             session.search()
             best, pairs = session.confirm()
         finally:
             session.engine.close()
-        return session.outcome(best, pairs, host, library)
+        return session.outcome(best, pairs, host, gpus, library)
     finally:
         locks.close()
 
@@ -94,6 +96,7 @@ def tune(request: Request, home: Path, tell: Tell) -> Tuned:
 def _name(
     request: Request,
     host: HostFacts,
+    gpus: Sequence[GpuFacts],
     model: ModelFacts,
     library: SampleLibrary,
     space: Sequence[Choice],
@@ -103,7 +106,7 @@ def _name(
         "plan": request.plan.shared,
         "scenario": request.scenario,
         "space": [[choice.name, list(choice.values)] for choice in space],
-        "host": [host.hostname, host.nvidia_driver, [gpu.uuid for gpu in host.gpus]],
+        "host": [host.hostname, host.nvidia_driver, [gpu.uuid for gpu in gpus]],
         "packages": host.packages,
         "model": [model.config_sha256, model.weights_sha256],
         "dataset": library.facts.library_sha256,
@@ -200,6 +203,7 @@ class _Session:
         best: TunedTrial,
         pairs: list[TunedPair],
         host: HostFacts,
+        gpus: Sequence[GpuFacts],
         library: SampleLibrary,
     ) -> Tuned:
         gain = measure_gain(pairs)
@@ -216,7 +220,7 @@ class _Session:
                 finished_utc=utc_now(),
                 loadfleet_agent=__version__,
                 engine=self._study.engine,
-                gpus=tuple(gpu.name for gpu in host.gpus),
+                gpus=tuple(gpu.name for gpu in gpus),
                 nvidia_driver=host.nvidia_driver,
                 model=self.engine.model.name,
                 dataset=library.facts.label,

@@ -10,14 +10,11 @@ from pathlib import Path
 import nltk
 import numpy as np
 import pytest
-from loadfleet_agent.accuracy import rouge
+from loadfleet_agent.accuracy import pair_scores
 from loadfleet_agent.accuracy.accuracy_log import LoggedAnswer
+from loadfleet_agent.accuracy.pair_scores import METRICS
 from loadfleet_agent.accuracy.punkt import install_punkt
-from loadfleet_agent.accuracy.rouge import (
-    METRICS,
-    accuracy_text,
-    score_answers,
-)
+from loadfleet_agent.accuracy.rouge import accuracy_text, score_answers
 from loadfleet_agent.contract.result import RougeScore
 from loadfleet_agent.dataset.articles import write_articles
 from loadfleet_agent.model.tiny_llama import END_OF_TURN
@@ -205,8 +202,8 @@ class TestFastScorer:
 
         pairs = [("A cat sat. It slept.", "A cat slept."), ("No word", "in common")]
         nltk.data.path.insert(0, str(nltk_data))
-        monkeypatch.setattr(rouge, "_chosen", None)
-        right = rouge._score_chunk(pairs)
-        monkeypatch.setattr(rouge, "_chosen", None)
-        monkeypatch.setattr(rouge, "_fast_scorer", Wrong)
-        assert rouge._score_chunk(pairs) == right
+        monkeypatch.setattr(pair_scores, "_chosen", None)
+        right = pair_scores.score_chunk(pairs)
+        monkeypatch.setattr(pair_scores, "_chosen", None)
+        monkeypatch.setattr(pair_scores, "_fast_scorer", Wrong)
+        assert pair_scores.score_chunk(pairs) == right

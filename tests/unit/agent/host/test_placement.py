@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loadfleet_agent.contract.host import GpuFacts
-from loadfleet_agent.host.placement import place_replicas
+from loadfleet_agent.contract.settings import parse_settings, resolve_plan
+from loadfleet_agent.host import placement
+from loadfleet_agent.host.placement import place_replicas, plan_gpus
 
 
 def gpu(index: int, bus: int) -> GpuFacts:
@@ -82,3 +85,24 @@ def test_a_kernel_that_knows_no_nodes_means_no_pinning(sysfs: Path, tmp_path: Pa
 def test_too_few_gpus_are_refused(sysfs: Path) -> None:
     with pytest.raises(ValueError, match="3 engines of 2 GPUs, but there are 4 GPUs"):
         place_replicas(GPUS, 3, 2, ALL, sysfs)
+
+
+@pytest.mark.parametrize(
+    ("profile", "engine", "there", "used"),
+    [
+        ("dummy-8b", {}, 4, [0, 1, 2, 3]),
+        ("dummy-8b", {"replicas": 1}, 2, [0]),
+        ("dummy-8b", {"tensor_parallel_size": 2}, 3, [0, 1]),
+        ("dummy-8b", {"replicas": 2, "tensor_parallel_size": 2}, 3, [0, 1, 2]),  # too few
+        ("cpu-smoke", {}, 2, []),
+    ],
+)
+def test_gpus_that_the_engines_of_a_plan_get(
+    profile: str, engine: dict[str, Any], there: int, used: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(placement, "visible_gpus", lambda _: tuple(GPUS[:there]))
+    sources = {"model": {"source": "tiny"}, "dataset": {"source": "synthetic"}}
+    settings = parse_settings({"profile": profile, "engine": engine} | sources)
+    plan = resolve_plan(settings, run_id="run", host="host")
+    assert [item.index for item in plan_gpus(plan)] == used
