@@ -11,7 +11,7 @@ from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, r
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.plan import RunPlan, flatten
 from loadfleet_agent.contract.result import HostResult, PhaseResult
-from loadfleet_agent.contract.run_folder import DETAIL_LOG
+from loadfleet_agent.contract.run_folder import DETAIL_LOG, TELEMETRY
 from pydantic import ValidationError
 
 from ..bundle import Bundle, read_bundle
@@ -26,6 +26,10 @@ from ..fleet.record import (
     read_record,
 )
 from ..fleet.same_machine import shared_marks
+from ..stragglers.evidence import host_evidence
+from ..stragglers.find import Flag, FleetFinding, find_flags
+from ..stragglers.speeds import host_speeds
+from ..telemetry import Telemetry, memory_before_mib, phase_telemetry, read_telemetry
 from ..verdict import Verdict, VerdictKind, judge_host
 from .cost import cost_report
 from .energy import energy_report
@@ -51,6 +55,12 @@ DEFINITIONS = {
     "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
     "all samples, as MLPerf's evaluation script",
     "gen_len": "characters of all answers; MLPerf's script counts characters, not tokens",
+    "straggler": "from five hosts with one plan on: slower than their median by more than 3 % and "
+    "by more than 3.5 robust standard deviations (1.4826 times the median absolute deviation), "
+    "more where a fleet of 200 hosts or more scatters wider than normal; under five hosts more "
+    "than 3 % slower than the fastest",
+    "fault, odd one out": "a fact that is wrong by itself, or that differs from nearly all other "
+    "hosts, whatever the host's speed is",
     "ok": "complete, sealed, every LoadGen run through the gate, no accuracy below its target",
     "not valid": "complete, but a rule of the gate or an accuracy target was missed",
 }
@@ -85,12 +95,14 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     plans = {name: plan for name in record.hosts if (plan := _plan(folder, name)) is not None}
     groups = _groups(record)
     sharing = _sharing(bundles)
+    telemetry = {name: _telemetry(folder, name, bundles[name]) for name in record.hosts}
     hosts = tuple(
         _host_report(
             name,
             verdicts[name],
             groups.get(name),
             bundles[name],
+            telemetry[name],
             plans.get(name),
             sharing[name],
             record.hosts[name].prices.replaced_by(prices or Prices()),
@@ -101,17 +113,20 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     coverage = _coverage(record, verdicts)
     ended = [phase.ended_utc for host in hosts for phase in host.phases]
     scenarios = tuple(_scenarios(hosts))
+    flags, fleet_findings = _flags(hosts, bundles, telemetry)
     shared = {groups[name]: _shared_plan(plans[name]) for name in groups if name in plans}
     return FleetReport(
         run_id=record.run_id,
         created_utc=record.created_utc,
         ended_utc=max(ended, default=None),
-        headline=_headline(coverage, scenarios),
+        headline=_headline(coverage, scenarios, flags),
         labels=labels,
         statement=_statement(labels),
         coverage=coverage,
         hosts=hosts,
         scenarios=scenarios,
+        flags=flags,
+        fleet_findings=fleet_findings,
         differences=tuple(_differences(hosts, plans)),
         plans=dict(sorted(shared.items())),
         definitions=DEFINITIONS | (ON_GPUS if _used_gpus(hosts) else {}),
@@ -136,6 +151,13 @@ def _note(folder: Path, name: str) -> ControllerNote | None:
         )
     except (OSError, ValidationError):
         return None
+
+
+def _telemetry(folder: Path, name: str, bundle: Bundle | None) -> Telemetry | None:
+    """Of a folder that was changed nothing is told."""
+    if bundle is None or bundle.problems:
+        return None
+    return read_telemetry(folder / HOSTS / name / TELEMETRY)
 
 
 def _plan(folder: Path, name: str) -> RunPlan | None:
@@ -237,6 +259,40 @@ def _counts(host: HostReport, phase: PhaseReport) -> bool:
     return phase.valid and not missed and host.verdict.kind.finished
 
 
+def _flags(
+    hosts: Sequence[HostReport],
+    bundles: dict[str, Bundle | None],
+    telemetry: dict[str, Telemetry | None],
+) -> tuple[tuple[Flag, ...], tuple[FleetFinding, ...]]:
+    """Of each group by itself: other plans have other speeds."""
+    flags: list[Flag] = []
+    findings: list[FleetFinding] = []
+    for group in sorted({host.group for host in hosts if host.group}):
+        members = [host for host in hosts if host.group == group and host.phases]
+        evidence = {}
+        for host in members:
+            bundle, sensors = bundles[host.name], telemetry[host.name]
+            measured = [p.telemetry for p in host.phases if p.mode == Mode.PERFORMANCE]
+            evidence[host.name] = host_evidence(
+                bundle.facts if bundle else None,
+                host.engine,
+                [phase for phase in measured if phase],
+                memory_before_mib(sensors) if sensors else (),
+            )
+        # Hosts on one machine take from each other: their speeds say nothing about them.
+        speeds = {
+            host.name: host_speeds(bundle.result)
+            for host in members
+            if not host.shares_machine_with
+            and (bundle := bundles[host.name]) is not None
+            and bundle.result is not None
+        }
+        found, common = find_flags(speeds, evidence)
+        flags += found
+        findings += [finding.model_copy(update={"group": group}) for finding in common]
+    return tuple(sorted(flags, key=lambda flag: (-(flag.gap or 0.0), flag.host))), tuple(findings)
+
+
 # Parts.
 
 
@@ -245,6 +301,7 @@ def _host_report(
     verdict: Verdict,
     group: str | None,
     bundle: Bundle | None,
+    telemetry: Telemetry | None,
     plan: RunPlan | None,
     sharing: tuple[str, ...],
     prices: Prices,
@@ -262,7 +319,9 @@ def _host_report(
         facts=_printed_facts(facts),
         shares_machine_with=sharing,
         # Numbers of a folder that was changed are not shown at all.
-        phases=tuple(_phase_report(phase, bundle, result, prices) for phase in result.phases)
+        phases=tuple(
+            _phase_report(phase, bundle, result, telemetry, prices) for phase in result.phases
+        )
         if result and bundle and whole
         else (),
         rates=result.rates if result and whole else (),
@@ -284,7 +343,11 @@ def _attempts(bundle: Bundle | None) -> int:
 
 
 def _phase_report(
-    phase: PhaseResult, bundle: Bundle, result: HostResult, prices: Prices
+    phase: PhaseResult,
+    bundle: Bundle,
+    result: HostResult,
+    telemetry: Telemetry | None,
+    prices: Prices,
 ) -> PhaseReport:
     logged = phase.loadgen
     findings = bundle.gate.get(phase.name, phase.gate)
@@ -319,6 +382,9 @@ def _phase_report(
         no_limit=no_limit,
         energy=energy,
         cost=cost_report(phase, result.engine, energy, prices),
+        telemetry=phase_telemetry(telemetry, phase.started_utc, phase.ended_utc)
+        if telemetry
+        else None,
     )
 
 
@@ -397,7 +463,9 @@ def _coverage(record: RunRecord, verdicts: dict[str, Verdict]) -> Coverage:
     return Coverage(inventory=len(record.hosts), selected=len(record.selected), counts=counts)
 
 
-def _headline(coverage: Coverage, scenarios: Sequence[ScenarioReport]) -> str:
+def _headline(
+    coverage: Coverage, scenarios: Sequence[ScenarioReport], flags: Sequence[Flag]
+) -> str:
     ok = coverage.counts[VerdictKind.OK.value]
     text = f"{ok} of {coverage.selected} hosts ok"
     for scenario in scenarios:
@@ -408,6 +476,10 @@ def _headline(coverage: Coverage, scenarios: Sequence[ScenarioReport]) -> str:
             )
             if len({item.group for item in scenarios}) > 1:
                 text += f" of group {scenario.group}"
+    if flags:
+        text += f"; worst: {flags[0].host}, {flags[0]}"
+        if len(flags) > 1:
+            text += f" (and {len(flags) - 1} more to look at)"
     return text
 
 

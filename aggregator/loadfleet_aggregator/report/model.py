@@ -19,6 +19,8 @@ from loadfleet_agent.contract.roofline import Precision
 from pydantic import Field
 
 from ..fleet.prices import Prices
+from ..stragglers.find import Flag, FleetFinding
+from ..telemetry import PhaseTelemetry
 from ..verdict import Verdict
 
 
@@ -97,6 +99,9 @@ class PhaseReport(Frozen):
         default=None, description="of a performance run on GPUs; None for any other"
     )
     cost: CostReport | None = Field(default=None, description="None without prices")
+    telemetry: PhaseTelemetry | None = Field(
+        default=None, description="the host's sensors while it ran; None where they told nothing"
+    )
 
 
 class HostReport(Frozen):
@@ -170,6 +175,12 @@ class FleetReport(Document):
     coverage: Coverage
     hosts: tuple[HostReport, ...]
     scenarios: tuple[ScenarioReport, ...]
+    flags: tuple[Flag, ...] = Field(
+        default=(), description="hosts that want a look, each at most once, the slowest first"
+    )
+    fleet_findings: tuple[FleetFinding, ...] = Field(
+        default=(), description="faults that most hosts of a group share, which single none out"
+    )
     differences: tuple[Difference, ...]
     plans: dict[str, dict[str, object]] = Field(description="group to the plan its hosts share")
     definitions: dict[str, str]

@@ -221,6 +221,7 @@ def _environment(*, html: bool) -> Environment:
         "number": _number,
         "ms": _ms,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
+        "signed_percent": _signed_percent,
         "percent": lambda share: f"{share * 100:.1f} %",
         "duration": _duration,
         "cell": _markdown_cell,
@@ -238,6 +239,10 @@ def _ms(nanoseconds: float | None) -> str:
         return NO_VALUE
     value = nanoseconds / 1e6
     return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _signed_percent(share: float | None) -> str:
+    return NO_VALUE if share is None else f"{share * 100:+.1f} %"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,1 @@
+"""Which hosts hold a fleet back, and what is different about them."""
