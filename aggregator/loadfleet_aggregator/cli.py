@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 import sys
@@ -129,6 +130,47 @@ def report(
 
 
 @app.command(
+    epilog="Example: loadfleet compare results/20261122T024033Z-llama3-1-8b results/latest"
+)
+def compare(
+    old: Annotated[Path, typer.Argument(help="A run's folder under results/, or a report.json.")],
+    new: Annotated[Path, typer.Argument(help="The run that may have become slower, likewise.")],
+    fail_on: Annotated[
+        str, typer.Option(help="Loss of a scenario's result beyond which it fails: 3% or 0.03.")
+    ] = "3%",
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown for a pull request.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two runs of a fleet, host by host, and say whether the new one lost; needs no host.
+
+    Exit code 0: pass; 1: fail; 3: inconclusive, the measurements do not tell; 2: the two cannot
+    be compared, or one cannot be read.
+    """
+    from .compare.build import Incomparable, compare_runs
+    from .compare.loss import parse_loss
+    from .compare.render import render_markdown, render_text
+    from .report.read import ReportUnreadable, open_report
+
+    if markdown and json_:
+        _refuse("--markdown and --json: give one of them")
+    try:
+        compared = compare_runs(open_report(old), open_report(new), parse_loss(fail_on))
+    except ReportUnreadable as error:
+        _refuse(str(error))
+    except ValueError as error:
+        _refuse(f"--fail-on {error}")
+    except Incomparable as error:
+        _refuse(f"{old} and {new} cannot be compared: {error}; give two runs of the same")
+    if json_:
+        print(compared.model_dump_json(indent=2))
+    else:
+        print(render_markdown(compared) if markdown else render_text(compared), end="")
+    raise typer.Exit(compared.outcome.exit_code)
+
+
+@app.command(
     epilog="Example: loadfleet submission results/latest --submitter Example --division closed "
     "--system-file system.yaml"
 )
@@ -218,6 +260,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A host's words are no reason to fail on a terminal that lacks a letter of them.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 
