@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from loadfleet_agent.contract.benchmark import Scenario
 
 from . import __version__
 from .image import BASE_IMAGE, BASE_PYTHON, image_context
+from .listing import some
 
 app = typer.Typer(
     name="loadfleet",
@@ -168,6 +170,37 @@ def compare(
     else:
         print(render_markdown(compared) if markdown else render_text(compared), end="")
     raise typer.Exit(compared.outcome.exit_code)
+
+
+@app.command(epilog="Example: loadfleet history results/ --scenario Server")
+def history(
+    results: Annotated[Path, typer.Argument(help="The folder that has the runs.")] = Path(
+        "results"
+    ),
+    scenario: Annotated[
+        Scenario | None, typer.Option(case_sensitive=False, help="Default: all that were run.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="One host alone. Default: the fleet.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a fleet's results over time, and what changed from run to run; needs no host.
+
+    Runs of another suite, model, dataset or with other labels are a series of their own.
+    """
+    from .history.build import build_history
+    from .history.read import read_reports
+    from .history.render import render_text
+    from .report.read import ReportUnreadable
+
+    try:
+        reports, skipped = read_reports(results)
+    except ReportUnreadable as error:
+        _refuse(str(error))
+    names = {item.name for report in reports for item in report.hosts}
+    if host is not None and reports and host not in names:
+        _refuse(f"--host {host}: in no run below {results}, which have {some(sorted(names))}")
+    built = build_history(reports, skipped, scenario=scenario, host=host)
+    print(built.model_dump_json(indent=2) + "\n" if json_ else render_text(built), end="")
 
 
 @app.command(

@@ -9,7 +9,7 @@ import pytest
 from .helpers import run_python
 
 LIST_MODULES = "import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
-HEAVY = ("torch", "vllm", "numpy", "pyarrow", "transformers", "mlperf_loadgen", "nltk")
+HEAVY = ("torch", "vllm", "numpy", "scipy", "pyarrow", "transformers", "mlperf_loadgen", "nltk")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ HEAVY = ("torch", "vllm", "numpy", "pyarrow", "transformers", "mlperf_loadgen", 
         "loadfleet_aggregator.cli",
         "loadfleet_aggregator.report.build",
         "loadfleet_aggregator.report.render",
+        "loadfleet_aggregator.compare.build",
+        "loadfleet_aggregator.compare.render",
+        "loadfleet_aggregator.history.build",
         "loadfleet_aggregator.collect",
         "loadfleet_aggregator.image",
         "loadfleet_aggregator.wheelhouse",
