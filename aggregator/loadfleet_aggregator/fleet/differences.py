@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..text.listing import some
+
 
 def differences(facts: Mapping[str, Mapping[str, str]]) -> list[str]:
     """A line for each fact that is not the same on all hosts; the most common value first.
@@ -17,10 +19,6 @@ def differences(facts: Mapping[str, Mapping[str, str]]) -> list[str]:
             hosts.setdefault(of_host.get(key, "none"), []).append(name)
         if len(hosts) > 1:
             groups = sorted(hosts.items(), key=lambda item: (-len(item[1]), item[0]))
-            parts = [f"{value} on {_some(names)}" for value, names in groups]
+            parts = [f"{value} on {some(names)}" for value, names in groups]
             lines.append(f"{key}: {'; '.join(parts)}")
     return lines
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

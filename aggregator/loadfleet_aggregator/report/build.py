@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
-from loadfleet_agent.contract.plan import RunPlan, flatten
+from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, PhaseResult
 from loadfleet_agent.contract.run_folder import DETAIL_LOG, TELEMETRY
 from pydantic import ValidationError
@@ -36,13 +36,14 @@ from .energy import energy_report
 from .limit import physical_limit
 from .model import (
     Coverage,
-    Difference,
     FleetReport,
     HostReport,
     HostThroughput,
     PhaseReport,
     ScenarioReport,
 )
+from .performance import counts
+from .told import differences
 
 DEFINITIONS = {
     "tokens/s": "output tokens per second as LoadGen logged it: result_tokens_per_second "
@@ -77,8 +78,6 @@ ON_GPUS = {
     "tokens/s per W": "tokens/s over the mean power of the GPUs",
 }
 """Definitions that a report without GPUs has no use for."""
-IDENTITY_FACTS = frozenset({"hostname", "machine_id", "boot_id"})
-IDENTITY_GPU_FACTS = frozenset({"uuid", "pci_bus_id", "index"})
 
 
 def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
@@ -121,13 +120,13 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
         ended_utc=max(ended, default=None),
         headline=_headline(coverage, scenarios, flags),
         labels=labels,
-        statement=_statement(labels),
+        statement=_statement(labels, any(host.phases for host in hosts)),
         coverage=coverage,
         hosts=hosts,
         scenarios=scenarios,
         flags=flags,
         fleet_findings=fleet_findings,
-        differences=tuple(_differences(hosts, plans)),
+        differences=tuple(differences(hosts, shared)),
         plans=dict(sorted(shared.items())),
         definitions=DEFINITIONS | (ON_GPUS if _used_gpus(hosts) else {}),
     )
@@ -206,7 +205,7 @@ def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
 def _scenario(
     group: str, scenario: Scenario, entries: list[tuple[HostReport, PhaseReport]]
 ) -> ScenarioReport:
-    valid = [(host, phase) for host, phase in entries if _counts(host, phase)]
+    valid = [(host, phase) for host, phase in entries if counts(host, phase)]
     best = max((phase.tokens_per_second or 0 for _, phase in valid or entries), default=0)
     sharing = {
         name
@@ -251,12 +250,6 @@ def _scenario(
         else None,
         note=note,
     )
-
-
-def _counts(host: HostReport, phase: PhaseReport) -> bool:
-    """Whether a run may enter a sum: it and its accuracy are valid, and the host finished."""
-    missed = any(item.passed is False for item in host.accuracy if item.scenario is phase.scenario)
-    return phase.valid and not missed and host.verdict.kind.finished
 
 
 def _flags(
@@ -417,36 +410,6 @@ def _printed_facts(facts: HostFacts | None) -> dict[str, str]:
     return printed
 
 
-def _differences(hosts: Sequence[HostReport], plans: dict[str, RunPlan]) -> list[Difference]:
-    """Facts and settings that are not equal on all hosts that tell them."""
-    values: dict[str, dict[str, str]] = defaultdict(dict)
-    for host in hosts:
-        for key, value in host.facts.items():
-            last = key.rsplit(" ", 1)[-1]
-            if key not in IDENTITY_FACTS and last not in IDENTITY_GPU_FACTS:
-                values[f"host: {key}"][host.name] = value
-        for key, setting in (host.engine.settings if host.engine else {}).items():
-            values[f"engine: {key}"][host.name] = str(setting)
-        if host.model:
-            values["model: weights"][host.name] = (host.model.weights_sha256 or "not read")[:12]
-            values["model: config"][host.name] = host.model.config_sha256[:12]
-        if host.dataset:
-            values["dataset: samples"][host.name] = host.dataset.library_sha256[:12]
-    for name, plan in plans.items():
-        for key, leaf in flatten(_shared_plan(plan)).items():
-            values[f"plan: {key}"][name] = str(leaf)
-    differences = []
-    for key in sorted(values):
-        by_value: dict[str, list[str]] = defaultdict(list)
-        for host_name in sorted(values[key]):
-            by_value[values[key][host_name]].append(host_name)
-        if len(by_value) > 1:
-            differences.append(
-                Difference(name=key, values={v: tuple(n) for v, n in sorted(by_value.items())})
-            )
-    return differences
-
-
 def _shared_plan(plan: RunPlan) -> dict[str, object]:
     """What the hosts of a group share."""
     return {key: value for key, value in plan.shared.items() if key != "schema_version"}
@@ -483,7 +446,9 @@ def _headline(
     return text
 
 
-def _statement(labels: Sequence[str]) -> str:
+def _statement(labels: Sequence[str], measured: bool) -> str:
+    if not measured:
+        return "There is no number here: no host told one that can be shown."
     if labels:
         return (
             "None of these numbers is an MLPerf result or comparable to one: "

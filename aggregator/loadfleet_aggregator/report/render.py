@@ -9,11 +9,15 @@ import shutil
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from loadfleet_agent.contract.benchmark import Mode, Scenario
+from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_agent.contract.files import write_atomic, write_model
 
 from ..fleet.record import LATEST
+from ..text.figures import NO_VALUE, milliseconds, number
+from ..text.markdown import cell
+from .metric import result_metric
 from .model import FleetReport, HostReport, PhaseReport
+from .performance import performance_runs
 
 CSV_COLUMNS = (
     "host",
@@ -40,8 +44,6 @@ CSV_COLUMNS = (
     "rougeLsum",
     "attempts",
 )
-
-NO_VALUE = "\N{EN DASH}"
 
 
 def write_reports(report: FleetReport, folder: Path) -> None:
@@ -82,7 +84,7 @@ def render_csv(report: FleetReport) -> str:
     writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for host in report.hosts:
-        performance = _performance(host)
+        performance = performance_runs(host)
         offline = performance.get(Scenario.OFFLINE)
         server = performance.get(Scenario.SERVER)
         interactive = performance.get(Scenario.INTERACTIVE)
@@ -112,27 +114,20 @@ def render_csv(report: FleetReport) -> str:
     return stream.getvalue()
 
 
-def _performance(host: HostReport) -> dict[Scenario, PhaseReport]:
-    return {phase.scenario: phase for phase in host.phases if phase.mode == Mode.PERFORMANCE}
-
-
 def _performed(report: FleetReport) -> list[Scenario]:
     """Scenarios of which any host completed a performance run."""
-    done = {scenario for host in report.hosts for scenario in _performance(host)}
+    done = {scenario for host in report.hosts for scenario in performance_runs(host)}
     return [scenario for scenario in Scenario if scenario in done]
 
 
 def _metric(scenario: Scenario) -> str:
-    """What MLPerf counts of a scenario."""
-    return f"{scenario} " + ("p90 ms" if scenario is Scenario.SINGLE_STREAM else "tokens/s")
+    return f"{scenario} {result_metric(scenario).label}"
 
 
 def _figure(host: HostReport, scenario: Scenario) -> str:
     """A host's number of that metric."""
-    phase = _performance(host).get(scenario)
-    if scenario is Scenario.SINGLE_STREAM:
-        return _ms(phase.latency.percentiles["90.00"] if phase and phase.latency else None)
-    return _number(phase.tokens_per_second if phase else None)
+    metric = result_metric(scenario)
+    return metric.shown(metric.of(performance_runs(host).get(scenario)))
 
 
 def _limited(report: FleetReport) -> list[tuple[HostReport, PhaseReport]]:
@@ -218,27 +213,15 @@ def _environment(*, html: bool) -> Environment:
         "expected": _expected,
         "prices": _prices,
         "money": _money,
-        "number": _number,
-        "ms": _ms,
+        "number": number,
+        "ms": milliseconds,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
         "signed_percent": _signed_percent,
         "percent": lambda share: f"{share * 100:.1f} %",
         "duration": _duration,
-        "cell": _markdown_cell,
+        "cell": cell,
     }
     return environment
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    return NO_VALUE if value is None else f"{value:,.{digits}f}"
-
-
-def _ms(nanoseconds: float | None) -> str:
-    """Milliseconds with as many digits as help."""
-    if nanoseconds is None:
-        return NO_VALUE
-    value = nanoseconds / 1e6
-    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _signed_percent(share: float | None) -> str:
@@ -250,7 +233,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _markdown_cell(text: object) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -101,7 +101,7 @@ class TestReport:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["report", "wheelhouse", "image"])
+    @pytest.mark.parametrize("command", ["report", "wheelhouse", "image", "compare", "history"])
     def test_of_each_command_has_an_example_that_parses(self, command: str) -> None:
         done = loadfleet(command, "--help")
         assert done.returncode == 0
@@ -113,8 +113,8 @@ class TestHelp:
     def test_names_every_command(self) -> None:
         done = loadfleet("--help")
         assert done.returncode == 0
-        assert "report" in done.stdout
-        assert "wheelhouse" in done.stdout
+        for command in ("report", "wheelhouse", "compare", "history"):
+            assert command in done.stdout
 
     def test_version(self) -> None:
         done = loadfleet("--version")

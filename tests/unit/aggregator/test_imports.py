@@ -15,6 +15,9 @@ STATISTICS = ("numpy", "scipy")
 REPORTING = (
     "loadfleet_aggregator.report.build",
     "loadfleet_aggregator.report.render",
+    "loadfleet_aggregator.compare.build",
+    "loadfleet_aggregator.compare.render",
+    "loadfleet_aggregator.history.build",
     "loadfleet_aggregator.collect",
 )
 OTHERS = (

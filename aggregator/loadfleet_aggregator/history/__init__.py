@@ -1,0 +1,1 @@
+"""A fleet's runs in the order of their time."""

@@ -1,0 +1,1 @@
+"""Numbers, names and foreign text as they are shown to people."""
