@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,9 @@ class PhaseTelemetry(Frozen):
 def read_telemetry(path: Path) -> Telemetry | None:
     """None if there is no file. Lines that are cut off, too long or no samples are left out."""
     at: list[float] = []
-    host: list[list[float]] = []
-    gpus: list[list[list[float]]] = []
-    unknown = [math.nan] * len(GPU_COLUMNS)
+    host: list[list[object]] = []
+    gpus: list[list[list[object]]] = []
+    unknown: list[object] = [None] * len(GPU_COLUMNS)
     try:
         for time, sample in _samples(path):
             told = sample.get("gpus")
@@ -104,14 +105,13 @@ def read_telemetry(path: Path) -> Telemetry | None:
             while len(gpus) < len(told):
                 gpus.append([unknown] * len(at))
             at.append(time)
-            host.append([_number(sample.get(name)) for name in HOST_COLUMNS])
+            host.append([sample.get(name) for name in HOST_COLUMNS])
             for index, rows in enumerate(gpus):
                 gpu = told[index] if index < len(told) else None
-                rows.append(
-                    [_number(gpu.get(name)) for name in GPU_COLUMNS]
-                    if isinstance(gpu, dict)
-                    else unknown
-                )
+                if isinstance(gpu, dict):
+                    rows.append([gpu.get(name) for name in GPU_COLUMNS])
+                else:
+                    rows.append(unknown)
     except OSError:
         return None
     return Telemetry(
@@ -164,8 +164,16 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _columns(rows: list[list[float]], names: tuple[str, ...]) -> dict[str, Floats]:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+def _columns(rows: list[list[object]], names: tuple[str, ...]) -> dict[str, Floats]:
+    # One by one is slow, and nearly never needed.
+    if not {type(value) for row in rows for value in row} <= {float, int, NoneType}:
+        rows = [[_number(value) for value in row] for row in rows]
+    try:
+        table = np.array(rows, dtype=np.float64)
+    except OverflowError:  # an integer of hundreds of digits
+        table = np.array([[_number(value) for value in row] for row in rows], dtype=np.float64)
+    table = table.reshape(len(rows), len(names))
+    table[~((table >= 0) & (table <= MOST))] = np.nan
     return {name: np.ascontiguousarray(table[:, index]) for index, name in enumerate(names)}
 
 

@@ -60,7 +60,9 @@ class TestSearch:
     def test_measures_each_by_loadgen(self, tuned: Tuned) -> None:
         measured = [t for t in tuned.tuning.trials if t.samples_per_s is not None]
         assert len(measured) == 2
-        assert len(list(tuned.folder.glob("trial-*/measurement-*/mlperf_log_detail.txt"))) == 3
+        logs = tuned.folder.glob("trial-*/measurement-*/mlperf_log_detail.txt")
+        # A trial may have more than one: the first finds the length, the pair may go on with it.
+        assert len({log.parents[1] for log in logs}) == 2
 
     def test_keeps_the_reason_of_a_failure(self, tuned: Tuned) -> None:
         (failed,) = (t for t in tuned.tuning.trials if t.samples_per_s is None)
