@@ -24,6 +24,9 @@ from .model import (
 ENDS = 5
 """So many of the worst and of the best hosts are shown on a terminal; the others are counted."""
 
+FINDINGS = 10
+"""So many findings are shown on a terminal."""
+
 
 def render_text(comparison: Comparison) -> str:
     """For a terminal; no text of a host moves its cursor."""
@@ -33,7 +36,9 @@ def render_text(comparison: Comparison) -> str:
         [printable(comparison.statement)],
     ]
     if len(comparison.findings) > 1:
-        parts.append([printable(f"{item.outcome}: {item.what}") for item in comparison.findings])
+        told = [printable(f"{item.outcome}: {item.what}") for item in comparison.findings]
+        more = len(told) - FINDINGS
+        parts.append(told[:FINDINGS] + ([f"... and {more} more; --json has all"] * (more > 0)))
     if comparison.scenarios:
         parts.append(_fleet_table(comparison))
     for scenario in comparison.scenarios:
@@ -109,7 +114,10 @@ def presence_lines(comparison: Comparison) -> list[str]:
         ("old", [item for item in comparison.hosts if item.new is None and not item.lost]),
         ("new", [item for item in comparison.hosts if item.old is None]),
     ):
-        lines += [f"only in the {run} run: {item.host} ({item.old or item.new})" for item in hosts]
+        verdicts = {item.old or item.new for item in hosts}
+        for verdict in sorted(str(verdict) for verdict in verdicts):
+            names = [item.host for item in hosts if str(item.old or item.new) == verdict]
+            lines.append(f"only in the {run} run: {some(names)} ({verdict})")
     for item in comparison.hosts:
         if item.old and item.new and not item.lost and item.old != item.new:
             lines.append(f"{item.host}: was {item.old}, is {item.new}")
