@@ -29,7 +29,7 @@ from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import read_loadgen_logs
 from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.result import FileEntry, HostResult, Manifest
+from loadfleet_agent.contract.result import HostResult
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
     HOST_FACTS,
@@ -43,6 +43,7 @@ from loadfleet_agent.contract.run_folder import (
     TELEMETRY,
     file_sha256,
 )
+from loadfleet_agent.run import make_manifest
 from loadfleet_aggregator.fleet.record import HOSTS, PLANS, HostRecord, RunRecord, write_record
 
 SEED = Path(__file__).parent / "seed" / "h200.tar.gz"
@@ -184,14 +185,7 @@ def _write_host(folder: Path, host: MadeHost, samples: int) -> None:
         }
     )  # fmt: skip
     write_model(target / RESULT, result)
-    files = {
-        path.relative_to(target).as_posix(): FileEntry(
-            size_bytes=path.stat().st_size, sha256=file_sha256(path)
-        )
-        for path in sorted(target.rglob("*"))
-        if path.is_file()
-    }
-    write_model(target / MANIFEST, Manifest(run_id=RUN_ID, files=files))
+    write_model(target / MANIFEST, make_manifest(target, RUN_ID))
 
 
 # Parts of a host.

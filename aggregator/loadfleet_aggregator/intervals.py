@@ -71,11 +71,16 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(statistics.fmean(logs))
 
 
-def _around(mean: float, squared_error: float, freedom: float, confidence: float) -> Interval:
+def student_quantile(freedom: float, probability: float) -> float:
+    """Of Student's t distribution; the degrees of freedom need not be whole."""
     # Half a second, which a command that needs no interval does not wait for.
     from scipy.special import stdtrit
 
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(squared_error)
+    return float(stdtrit(freedom, probability))
+
+
+def _around(mean: float, squared_error: float, freedom: float, confidence: float) -> Interval:
+    half = student_quantile(freedom, (1 + confidence) / 2) * math.sqrt(squared_error)
     return Interval(low=math.exp(mean - half), high=math.exp(mean + half))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -164,15 +165,16 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _columns(rows: list[list[object]], names: tuple[str, ...]) -> dict[str, Floats]:
+def _numbers(rows: list[list[object]]) -> Floats:
     # One by one is slow, and nearly never needed.
-    if not {type(value) for row in rows for value in row} <= {float, int, NoneType}:
-        rows = [[_number(value) for value in row] for row in rows]
-    try:
-        table = np.array(rows, dtype=np.float64)
-    except OverflowError:  # an integer of hundreds of digits
-        table = np.array([[_number(value) for value in row] for row in rows], dtype=np.float64)
-    table = table.reshape(len(rows), len(names))
+    if {type(value) for row in rows for value in row} <= {float, int, NoneType}:
+        with contextlib.suppress(OverflowError):  # an integer of hundreds of digits
+            return np.array(rows, dtype=np.float64)
+    return np.array([[_number(value) for value in row] for row in rows], dtype=np.float64)
+
+
+def _columns(rows: list[list[object]], names: tuple[str, ...]) -> dict[str, Floats]:
+    table = _numbers(rows).reshape(len(rows), len(names))
     table[~((table >= 0) & (table <= MOST))] = np.nan
     return {name: np.ascontiguousarray(table[:, index]) for index, name in enumerate(names)}
 

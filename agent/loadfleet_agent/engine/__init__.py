@@ -8,7 +8,7 @@ from ..contract.plan import RunPlan
 from ..contract.profile import Build
 from ..contract.result import ModelFacts
 from ..contract.status import FailureCode
-from ..host.placement import Placement, place_replicas, plan_gpus
+from ..host.placement import Placement, place_replicas, plan_gpus, replica_count
 from .base import Engine, EngineDied, EngineStartError
 from .replicas import Replica, ReplicatedEngine
 from .version import installed, require_known
@@ -38,12 +38,10 @@ def make_engine(plan: RunPlan, model: ModelFacts) -> Engine:
 
 def _placements(plan: RunPlan) -> list[tuple[str, Placement | None]]:
     """Name and share of the host of each replica."""
-    engine = plan.engine
-    if plan.build is Build.CPU:
-        return [(f"engine {index}", None) for index in range(engine.replicas or 1)]
     gpus = plan_gpus(plan)
-    each = engine.tensor_parallel_size
-    wanted = engine.replicas or max(1, len(gpus) // each)
+    wanted, each = replica_count(plan, gpus), plan.engine.tensor_parallel_size
+    if plan.build is Build.CPU:
+        return [(f"engine {index}", None) for index in range(wanted)]
     try:
         placed = place_replicas(gpus, wanted, each, frozenset(os.sched_getaffinity(0)))
     except ValueError as error:

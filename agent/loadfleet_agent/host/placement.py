@@ -39,12 +39,12 @@ def plan_gpus(plan: RunPlan) -> tuple[GpuFacts, ...]:
     if plan.build is Build.CPU:
         return ()
     gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    engine = plan.engine
-    if engine.replicas is None:
-        return gpus[
-            : max(1, len(gpus) // engine.tensor_parallel_size) * engine.tensor_parallel_size
-        ]
-    return gpus[: engine.replicas * engine.tensor_parallel_size]
+    return gpus[: replica_count(plan, gpus) * plan.engine.tensor_parallel_size]
+
+
+def replica_count(plan: RunPlan, gpus: Sequence[GpuFacts]) -> int:
+    """Engines of a plan on these GPUs: as many as it names, else as many as find room."""
+    return plan.engine.replicas or max(1, len(gpus) // plan.engine.tensor_parallel_size)
 
 
 def place_replicas(

@@ -253,8 +253,7 @@ def _findings(
     lost = {item.host for item in hosts if item.lost}
     for host in hosts:
         if host.lost:
-            now = host.new or "not in the inventory of the new run"
-            found.append(Finding(outcome=Outcome.FAIL, what=f"{host.host} was ok, is {now}"))
+            found.append(Finding(outcome=Outcome.FAIL, what=host.loss))
     for score in accuracy:
         # Of a lost host the verdict has said it, or the host did not come so far.
         if score.lost and score.host not in lost:
@@ -281,15 +280,10 @@ def change_text(item: ScenarioComparison) -> str:
     if change.ratio is None:
         return name
     count = f"on {len(change.hosts)} host{'s' if len(change.hosts) != 1 else ''}"
-    interval = f" (95 % interval {interval_text(change)})" if change.interval else ""
+    interval = (
+        f" (95 % interval {figures.change_range(change.interval)})" if change.interval else ""
+    )
     return f"{name} {figures.change(change.ratio)} {count}{interval}"
-
-
-def interval_text(change: FleetChange) -> str:
-    """The 95 % interval of a change, or a dash."""
-    if change.interval is None:
-        return figures.NO_VALUE
-    return f"{figures.change(change.interval.low)} to {figures.change(change.interval.high)}"
 
 
 def _headline(

@@ -84,6 +84,11 @@ class HostPresence(Frozen):
     new: Verdict | None
     lost: bool = Field(description="ok in the old run, and in the new one not ok or not there")
 
+    @property
+    def loss(self) -> str:
+        """Of a lost host, in words."""
+        return f"{self.host} was ok, is {self.new or 'not in the inventory of the new run'}"
+
 
 class Changed(Frozen):
     """A fact or setting that hosts told otherwise in the new run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,12 +12,10 @@ from ..text import figures
 from ..text.listing import some
 from ..text.markdown import cell
 from ..text.terminal import aligned, printable
-from .build import interval_text
 from .model import (
     Comparison,
     FleetChange,
     HostChange,
-    HostPresence,
     RunName,
     ScenarioComparison,
 )
@@ -73,7 +72,7 @@ def render_markdown(comparison: Comparison) -> str:
         "change": figures.change,
         "share": figures.share,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
-        "interval": interval_text,
+        "range": figures.change_range,
         "hosts": _of_hosts,
         "extremes": extremes,
         "changes": _changes,
@@ -109,15 +108,18 @@ def accuracy_lines(comparison: Comparison) -> list[str]:
 
 def presence_lines(comparison: Comparison) -> list[str]:
     """Hosts that are lost, that only one run has, and that are not ok in both."""
-    lines = [f"lost: {item.host} was ok, {_now(item)}" for item in comparison.hosts if item.lost]
+    lines = [f"lost: {item.loss}" for item in comparison.hosts if item.lost]
     for run, hosts in (
         ("old", [item for item in comparison.hosts if item.new is None and not item.lost]),
         ("new", [item for item in comparison.hosts if item.old is None]),
     ):
-        verdicts = {item.old or item.new for item in hosts}
-        for verdict in sorted(str(verdict) for verdict in verdicts):
-            names = [item.host for item in hosts if str(item.old or item.new) == verdict]
-            lines.append(f"only in the {run} run: {some(names)} ({verdict})")
+        names: dict[str, list[str]] = defaultdict(list)
+        for item in hosts:
+            names[str(item.old or item.new)].append(item.host)
+        lines += [
+            f"only in the {run} run: {some(of_verdict)} ({verdict})"
+            for verdict, of_verdict in sorted(names.items())
+        ]
     for item in comparison.hosts:
         if item.old and item.new and not item.lost and item.old != item.new:
             lines.append(f"{item.host}: was {item.old}, is {item.new}")
@@ -145,7 +147,7 @@ def _fleet_table(comparison: Comparison) -> list[str]:
                     change.metric.shown(change.old),
                     change.metric.shown(change.new),
                     figures.change(change.ratio),
-                    interval_text(change),
+                    figures.change_range(change.interval),
                     scenario.outcome.value if decides else "shown only",
                 )
             )
@@ -225,7 +227,3 @@ def _of_hosts(hosts: Sequence[str], comparison: Comparison) -> str:
 
 def _then(was: str, now: str) -> str:
     return was if was == now else f"was {was}, is {now}"
-
-
-def _now(item: HostPresence) -> str:
-    return f"is {item.new}" if item.new else "is not in the inventory of the new run"

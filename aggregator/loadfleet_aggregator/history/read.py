@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..fleet.record import RUN_RECORD
-from ..report.model import FleetReport
-from ..report.read import REPORT_FILE, ReportUnreadable, read_report_file
+from ..report.model import REPORT_FILE, FleetReport
+from ..report.read import ReportUnreadable, read_report_file
 from .model import SkippedRun
 
 

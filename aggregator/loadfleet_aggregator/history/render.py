@@ -25,17 +25,7 @@ def render_text(history: History) -> str:
 def _series_lines(series: HistorySeries, host: str | None) -> list[str]:
     medians = [point.median for point in series.points]
     name = f"{series.scenario} {series.metric.label}{f' of {host}' if host else ''}"
-    head = (
-        "created (UTC)",
-        "run",
-        "sum",
-        "valid",
-        "median of hosts",
-        "change",
-        "95 % interval",
-        "",
-    )
-    rows = aligned([head, *(_row(series, point) for point in series.points)], left=2)
+    rows = aligned([HEAD, *(_row(series, point) for point in series.points)], left=2)
     lines = [f"{printable(name)}  {sparkline(medians)}", printable(series.identity), rows[0]]
     for point, row in zip(series.points, rows[1:], strict=True):
         lines += [row, *(f"    {printable(text)}" for text in _changes(point))]
@@ -44,7 +34,6 @@ def _series_lines(series: HistorySeries, host: str | None) -> list[str]:
 
 def _row(series: HistorySeries, point: HistoryPoint) -> Sequence[str]:
     shown = series.metric.shown
-    interval = point.interval
     return (
         f"{point.created_utc:%Y-%m-%d %H:%M}",
         point.run_id,
@@ -52,9 +41,7 @@ def _row(series: HistorySeries, point: HistoryPoint) -> Sequence[str]:
         f"{len(point.values)}/{len(point.expected)}",
         shown(point.median),
         figures.change(point.ratio),
-        f"{figures.change(interval.low)} to {figures.change(interval.high)}"
-        if interval
-        else figures.NO_VALUE,
+        figures.change_range(point.interval),
         "moved" if point.moved else "",
     )
 

@@ -27,7 +27,8 @@ from ..fleet.record import (
 )
 from ..fleet.same_machine import shared_marks
 from ..stragglers.evidence import host_evidence
-from ..stragglers.find import Flag, FleetFinding, find_flags
+from ..stragglers.find import find_flags, worst_first
+from ..stragglers.model import Flag, FleetFinding
 from ..stragglers.speeds import host_speeds
 from ..telemetry import Telemetry, memory_before_mib, phase_telemetry, read_telemetry
 from ..verdict import Verdict, VerdictKind, judge_host
@@ -283,7 +284,7 @@ def _flags(
         found, common = find_flags(speeds, evidence)
         flags += found
         findings += [finding.model_copy(update={"group": group}) for finding in common]
-    return tuple(sorted(flags, key=lambda flag: (-(flag.gap or 0.0), flag.host))), tuple(findings)
+    return worst_first(flags), tuple(findings)
 
 
 # Parts.

@@ -19,9 +19,11 @@ from loadfleet_agent.contract.roofline import Precision
 from pydantic import Field
 
 from ..fleet.prices import Prices
-from ..stragglers.find import Flag, FleetFinding
+from ..stragglers.model import Flag, FleetFinding
 from ..telemetry import PhaseTelemetry
 from ..verdict import Verdict
+
+REPORT_FILE = "report.json"
 
 
 class PhysicalLimit(Frozen):

@@ -9,9 +9,7 @@ from pydantic import ValidationError
 from ..fleet.record import RUN_RECORD
 from ..fleet.settings import InventoryError
 from .build import build_report
-from .model import FleetReport
-
-REPORT_FILE = "report.json"
+from .model import REPORT_FILE, FleetReport
 
 
 class ReportUnreadable(Exception):

@@ -13,10 +13,10 @@ from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_agent.contract.files import write_atomic, write_model
 
 from ..fleet.record import LATEST
-from ..text.figures import NO_VALUE, milliseconds, number
+from ..text.figures import NO_VALUE, milliseconds, number, signed_share
 from ..text.markdown import cell
 from .metric import result_metric
-from .model import FleetReport, HostReport, PhaseReport
+from .model import REPORT_FILE, FleetReport, HostReport, PhaseReport
 from .performance import performance_runs
 
 CSV_COLUMNS = (
@@ -48,7 +48,7 @@ CSV_COLUMNS = (
 
 def write_reports(report: FleetReport, folder: Path) -> None:
     """Writes the four files into a run's folder."""
-    write_model(folder / "report.json", report)
+    write_model(folder / REPORT_FILE, report)
     write_atomic(folder / "report.html", render_html(report))
     write_atomic(folder / "report.md", render_markdown(report))
     write_atomic(folder / "hosts.csv", render_csv(report))
@@ -63,7 +63,7 @@ def publish(folder: Path, reports: Path) -> None:
     temporary.replace(link)
     newest = reports / LATEST
     newest.mkdir(parents=True, exist_ok=True)
-    for name in ("report.json", "report.html"):
+    for name in (REPORT_FILE, "report.html"):
         copy = newest / f".mlperf_{name}.tmp"
         shutil.copyfile(folder / name, copy)
         copy.replace(newest / f"mlperf_{name}")
@@ -216,16 +216,12 @@ def _environment(*, html: bool) -> Environment:
         "number": number,
         "ms": milliseconds,
         "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
-        "signed_percent": _signed_percent,
+        "signed_percent": signed_share,
         "percent": lambda share: f"{share * 100:.1f} %",
         "duration": _duration,
         "cell": cell,
     }
     return environment
-
-
-def _signed_percent(share: float | None) -> str:
-    return NO_VALUE if share is None else f"{share * 100:+.1f} %"
 
 
 def _duration(seconds: float) -> str:

@@ -1,94 +1,25 @@
-"""Flags hosts: by the rules, and by how far their speed is from the others'.
-
-Speed from five hosts on: robust z = |x - median| / (1.4826 MAD) above 3.5 (Iglewicz and Hoaglin,
-How to Detect and Handle Outliers, 1993) and a gap above 3 %. That limit is for normal scatter.
-Where a large fleet shows heavier tails than that, hosts that nothing is wrong with would pass it
-by the dozen: from two hundred hosts on the limit is raised to what one host in a thousand passes
-on one side, by the Student t distribution that fits the fleet best (never lowered): its fast side,
-which slow hosts do not widen.
-Fewer than five hosts have no spread worth the name: the gap to the fastest alone is told.
-"""
+"""Flags hosts: by the rules, and by how far their speed is from the others'."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from loadfleet_agent.contract.base import Frozen
-from pydantic import Field
 
 from .evidence import Evidence, Value
+from .model import LEAST_GAP, Flag, FleetFinding, Reason, Speed
 from .rules import RULES, Rule
+from .scatter import LEAST_HOSTS, Scatter, measure_scatter
 
-LEAST_HOSTS = 5
-LIMIT_Z = 3.5
-LEAST_GAP = 0.03
-MANY_HOSTS = 200
-TAIL = 1 / 1000
-"""One-sided probability that a healthy host of a large fleet is flagged by its speed."""
 COMMON = 0.5
 """A fault of more hosts than this share is the fleet's, and no reason to single one out."""
 ODD = 0.1
 """Differs: at most this share of the hosts has another value than most."""
-MAD_TO_SIGMA = 1.4826
 UNEVEN_WORK = 0.01
 """A host whose samples are so much longer or shorter is not slow or fast for its hardware."""
-FREEDOMS = (30.0, 15.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.5, 3.0)
-"""Of Student's t that are told apart; the first is as good as normal."""
-
-Floats = npt.NDArray[np.float64]
-
-
-class Speed(Frozen):
-    """One performance figure of one host."""
-
-    metric: str = Field(description="e.g. Offline tokens/s; larger is better")
-    value: float = Field(gt=0)
-    work: float = Field(gt=0, description="mean tokens of a sample, prompt and answer")
-
-
-class Reason(Frozen):
-    """A rule that a host breaks, with its value and the others'."""
-
-    cause: str
-    fact: str
-    value: str
-    others: str = Field(description="what most hosts have, or the limit")
-    hint: str
-
-
-class Flag(Frozen):
-    """A host that wants a look."""
-
-    host: str
-    kind: Literal["straggler", "fault", "odd one out", "suspiciously fast", "uneven work"]
-    metric: str = Field(description="by which it was found; '' by a fact alone")
-    gap: float | None = Field(description="share of the median that is missing; below 0: faster")
-    z: float | None = Field(description="robust z; None under five hosts")
-    reasons: tuple[Reason, ...]
-
-    def __str__(self) -> str:
-        causes = ", ".join(dict.fromkeys(reason.cause for reason in self.reasons))
-        if self.gap is None or abs(self.gap) <= LEAST_GAP:
-            return causes or self.kind
-        speed = f"{abs(self.gap):.1%} {'slower' if self.gap > 0 else 'faster'} than the others"
-        if self.kind == "uneven work":
-            return f"{speed}, but its samples are not as long as theirs"
-        return f"{speed}: {causes or 'no fact tells why'}"
-
-
-class FleetFinding(Frozen):
-    """A fault that most hosts share."""
-
-    cause: str
-    fact: str
-    hosts: int
-    of: int
-    hint: str
-    group: str = Field(default="", description="of the hosts with one plan")
 
 
 def find_flags(
@@ -118,7 +49,8 @@ def find_flags(
                 Reason(cause=rule.cause, fact=rule.fact, value=_text(evidence[host][rule.fact]),
                        others=others, hint=rule.hint)
             )  # fmt: skip
-    by_speed = _by_speed(speeds)
+    compared = _compare(speeds)
+    by_speed = _by_speed(compared)
     flags = []
     for host, why in reasons.items():
         flag = by_speed.get(host)
@@ -126,13 +58,17 @@ def find_flags(
             flags.append(flag.model_copy(update={"reasons": tuple(why)}))
         elif why:
             kind: Literal["fault", "odd one out"] = "fault" if host in faulty else "odd one out"
-            metric, gap, z = _place(host, speeds)
+            metric, gap, z = _place(host, compared)
             flags.append(Flag(host=host, kind=kind, metric=metric, gap=gap, z=z,
                               reasons=tuple(why)))  # fmt: skip
         elif flag is not None:
             flags.append(flag)
-    order = sorted(flags, key=lambda flag: (-(flag.gap or 0.0), flag.host))
-    return tuple(order), tuple(common)
+    return worst_first(flags), tuple(common)
+
+
+def worst_first(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """The slowest host first."""
+    return tuple(sorted(flags, key=lambda flag: (-(flag.gap or 0.0), flag.host)))
 
 
 # By facts.
@@ -176,113 +112,72 @@ def _text(value: Value) -> str:
 # By speed.
 
 
-def _by_speed(speeds: Mapping[str, Sequence[Speed]]) -> dict[str, Flag]:
+@dataclass(frozen=True)
+class _Compared:
+    """One metric of all hosts that tell it."""
+
+    speeds: Mapping[str, Speed]
+    scatter: Scatter
+    median_work: float
+
+
+def _compare(speeds: Mapping[str, Sequence[Speed]]) -> dict[str, _Compared]:
+    """Metrics, in the order of their names, that two hosts or more tell."""
+    told: dict[str, dict[str, Speed]] = {}
+    for host, of_host in speeds.items():
+        for speed in of_host:
+            told.setdefault(speed.metric, {})[host] = speed
+    return {
+        metric: _Compared(
+            of_hosts,
+            measure_scatter([speed.value for speed in of_hosts.values()]),
+            float(np.median([speed.work for speed in of_hosts.values()])),
+        )
+        for metric, of_hosts in sorted(told.items())
+        if len(of_hosts) > 1
+    }
+
+
+def _by_speed(compared: Mapping[str, _Compared]) -> dict[str, Flag]:
     """The worst finding of each host over its metrics."""
     found: dict[str, Flag] = {}
-    metrics = sorted({speed.metric for of_host in speeds.values() for speed in of_host})
-    for metric in metrics:
-        told = _told(metric, speeds)
-        for host, flag in _of_metric(metric, told).items():
+    for metric, told in compared.items():
+        for host, speed in told.speeds.items():
+            flag = _flag(host, metric, speed, told)
             known = found.get(host)
-            if known is None or abs(flag.gap or 0.0) > abs(known.gap or 0.0):
+            if flag and (known is None or abs(flag.gap or 0.0) > abs(known.gap or 0.0)):
                 found[host] = flag
     return found
 
 
-def _told(metric: str, speeds: Mapping[str, Sequence[Speed]]) -> dict[str, Speed]:
-    return {
-        host: speed for host, of_host in speeds.items() for speed in of_host
-        if speed.metric == metric
-    }  # fmt: skip
+def _flag(host: str, metric: str, speed: Speed, told: _Compared) -> Flag | None:
+    scatter = told.scatter
+    gap, z = scatter.gap(speed.value), scatter.z(speed.value)
+    if abs(gap) <= LEAST_GAP or (z is not None and z <= scatter.limit):
+        return None
+    if z is None and gap < 0:
+        return None  # the fastest of a few is the measure, not a suspect
+    uneven = abs(speed.work / told.median_work - 1) > UNEVEN_WORK
+    return Flag(
+        host=host,
+        kind="uneven work" if uneven else "straggler" if gap > 0 else "suspiciously fast",
+        metric=metric,
+        gap=round(gap, 4),
+        z=_finite(z),
+        reasons=(),
+    )
 
 
-def _of_metric(metric: str, told: Mapping[str, Speed]) -> dict[str, Flag]:
-    if len(told) < 2:
-        return {}
-    median_work = float(np.median([speed.work for speed in told.values()]))
-    center, sigma, limit = _scatter([speed.value for speed in told.values()])
-    found: dict[str, Flag] = {}
-    for host, speed in told.items():
-        gap = 1 - speed.value / center
-        z = None if sigma is None else abs(speed.value - center) / sigma if sigma > 0 else np.inf
-        if abs(gap) <= LEAST_GAP or (z is not None and z <= limit):
-            continue
-        if sigma is None and gap < 0:
-            continue  # the fastest of a few is the measure, not a suspect
-        uneven = abs(speed.work / median_work - 1) > UNEVEN_WORK
-        found[host] = Flag(
-            host=host,
-            kind="uneven work" if uneven else "straggler" if gap > 0 else "suspiciously fast",
-            metric=metric,
-            gap=round(gap, 4),
-            z=None if z is None or not np.isfinite(z) else round(float(z), 2),
-            reasons=(),
-        )
-    return found
-
-
-def _place(
-    host: str, speeds: Mapping[str, Sequence[Speed]]
-) -> tuple[str, float | None, float | None]:
+def _place(host: str, compared: Mapping[str, _Compared]) -> tuple[str, float | None, float | None]:
     """A host's worst metric, its gap and z: beside a flag that its facts raised."""
     worst: tuple[str, float | None, float | None] = ("", None, None)
-    for speed in speeds.get(host, ()):
-        told = _told(speed.metric, speeds)
-        if len(told) < 2:
-            continue
-        center, sigma, _ = _scatter([other.value for other in told.values()])
-        gap = round(1 - speed.value / center, 4)
-        if worst[1] is None or gap > worst[1]:
-            z = round(abs(speed.value - center) / sigma, 2) if sigma else None
-            worst = (speed.metric, gap, z)
+    for metric, told in compared.items():
+        if speed := told.speeds.get(host):
+            gap = round(told.scatter.gap(speed.value), 4)
+            if worst[1] is None or gap > worst[1]:
+                worst = (metric, gap, _finite(told.scatter.z(speed.value)))
     return worst
 
 
-def _scatter(values: Sequence[float]) -> tuple[float, float | None, float]:
-    """Centre, robust standard deviation, and the z above which a host is flagged.
-
-    Under five hosts the centre is the fastest, and there is no deviation.
-    """
-    numbers = np.array(values, dtype=np.float64)
-    if numbers.size < LEAST_HOSTS:
-        return float(numbers.max()), None, 0.0
-    median = float(np.median(numbers))
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(numbers - median)))
-    return median, sigma, _limit(numbers, median)
-
-
-def _limit(numbers: Floats, median: float) -> float:
-    if numbers.size < MANY_HOSTS:
-        return LIMIT_Z
-    freedom = _tail_freedom(numbers[numbers > median] - median)
-    if freedom is None:
-        return LIMIT_Z
-    # In units of the robust deviation, which is 1.4826 times the median of the absolute values.
-    return max(LIMIT_Z, _quantile(freedom, 1 - TAIL) / (MAD_TO_SIGMA * _quantile(freedom, 0.75)))
-
-
-def _tail_freedom(distances: Floats) -> float | None:
-    """Degrees of freedom of the Student t distribution that these distances are likeliest of.
-
-    ``distances`` from the median, on one side of it; each distribution is scaled to their own
-    median, so that its tail alone decides. None: as good as normal.
-    """
-    distances = distances[distances > 0]
-    if not distances.size:
-        return None
-    from scipy.special import gammaln
-
-    def likelihood(freedom: float) -> float:
-        scale = float(np.median(distances)) / _quantile(freedom, 0.75)
-        density = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - np.log(freedom) / 2
-        shape = -(freedom + 1) / 2 * np.log1p((distances / scale) ** 2 / freedom)
-        return float(distances.size * (density - np.log(scale)) + shape.sum())
-
-    likeliest = max(FREEDOMS, key=likelihood)
-    return None if likeliest == FREEDOMS[0] else likeliest
-
-
-def _quantile(freedom: float, probability: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, probability))
+def _finite(z: float | None) -> float | None:
+    return None if z is None or not np.isfinite(z) else round(float(z), 2)

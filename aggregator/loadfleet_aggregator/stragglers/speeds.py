@@ -5,7 +5,7 @@ from __future__ import annotations
 from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.result import HostResult, PhaseResult
 
-from .find import Speed
+from .model import Speed
 
 NS = 1e9
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..intervals import Interval
+
 NO_VALUE = "\N{EN DASH}"
 
 
@@ -28,3 +30,15 @@ def change(ratio: float | None) -> str:
         return NO_VALUE
     percent = (ratio - 1) * 100
     return f"{percent:+.2f} %" if abs(percent) < 1 else f"{percent:+,.1f} %"
+
+
+def change_range(interval: Interval | None) -> str:
+    """An interval of ratios as changes, or a dash."""
+    if interval is None:
+        return NO_VALUE
+    return f"{change(interval.low)} to {change(interval.high)}"
+
+
+def signed_share(value: float | None) -> str:
+    """0.03 as +3.0 %."""
+    return NO_VALUE if value is None else f"{value * 100:+.1f} %"

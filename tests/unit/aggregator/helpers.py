@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.result import FileEntry, Manifest
 from loadfleet_agent.contract.run_folder import (
     MANIFEST,
-    NOT_IN_MANIFEST,
     PHASES,
     RESULT,
     file_sha256,
 )
 from loadfleet_agent.contract.settings import parse_settings, resolve_plan
+from loadfleet_agent.run import make_manifest
 from loadfleet_aggregator.bundle import Bundle, read_bundle
 from loadfleet_aggregator.fleet.record import HOSTS, ControllerNote, open_run
 from loadfleet_aggregator.fleet.settings import FleetSettings, PlannedHost
@@ -105,14 +104,7 @@ def edit_text(path: Path, old: str, new: str) -> None:
 
 def reseal(folder: Path, run_id: str = RUN_ID) -> None:
     """Writes the manifest anew, as somebody does who changed a file and hides it."""
-    files = {
-        path.relative_to(folder).as_posix(): FileEntry(
-            size_bytes=path.stat().st_size, sha256=file_sha256(path)
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() not in NOT_IN_MANIFEST
-    }
-    text = Manifest(run_id=run_id, files=files).model_dump_json(indent=2)
+    text = make_manifest(folder, run_id).model_dump_json(indent=2)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 

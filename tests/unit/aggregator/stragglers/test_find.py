@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from loadfleet_aggregator.stragglers.evidence import Evidence
-from loadfleet_aggregator.stragglers.find import Flag, Speed, find_flags
+from loadfleet_aggregator.stragglers.find import find_flags
+from loadfleet_aggregator.stragglers.model import Flag, Speed
 
 METRIC = "Offline tokens/s"
 
