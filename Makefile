@@ -10,6 +10,8 @@ VENV := .venv
 TEST_VENV := .venv-test
 PROOF := tests/mlperf_proof
 UV = $(VENV)/bin/uv
+# uv is looked for outside the environment that it makes: "$(PYTHON) -m uv" would be that one's Python.
+$(VENV)/.ready: export PATH := $(PATH)
 # Ansible takes its settings from ansible.cfg here and not from the user's home.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
