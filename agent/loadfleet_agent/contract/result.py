@@ -53,6 +53,10 @@ class PhaseResult(Document):
     plan_hash: Sha256
     started_utc: UtcTime
     ended_utc: UtcTime
+    started_monotonic_ns: int | None = Field(
+        default=None,
+        description="started_utc on the host's monotonic clock, which samples.parquet tells",
+    )
     configuration_sha256: Sha256 = Field(
         description="over the plan and what really ran: engine, model and dataset; equal for all "
         "phases of a valid run"

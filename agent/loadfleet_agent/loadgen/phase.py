@@ -93,6 +93,7 @@ def run_phase(
         plan_hash=plan.plan_hash,
         started_utc=answered.started,
         ended_utc=answered.ended,
+        started_monotonic_ns=answered.started_ns,
         configuration_sha256=configuration,
         target_qps=target_qps,
         samples=len(records),

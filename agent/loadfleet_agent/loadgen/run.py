@@ -62,6 +62,8 @@ class Answered:
 
     records: Sequence[SampleRecord]
     started: datetime
+    started_ns: int
+    """The same moment on the monotonic clock."""
     ended: datetime
     cpu_s: float
     """Processor seconds of this process: LoadGen's threads and the event loop's."""
@@ -90,7 +92,7 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
         drive.engine, drive.loop, drive.prompts, stream=run.scenario.streams, run_tag=run.name
     )
     drive.watch(sut, run.expected_samples(len(drive.prompts)))
-    started, cpu = utc_now(), time.process_time()
+    started, started_ns, cpu = utc_now(), time.monotonic_ns(), time.process_time()
     _start_test(run, sut, len(drive.prompts))
     ended, cpu_s = utc_now(), time.process_time() - cpu
     if sut.failure is not None:
@@ -102,7 +104,7 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
         raise RunFailure(code, f"{type(sut.failure).__name__}: {sut.failure}") from sut.failure
     if not sut.records:
         raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
-    return Answered(sut.records, started, ended, cpu_s)
+    return Answered(sut.records, started, started_ns, ended, cpu_s)
 
 
 def _start_test(run: PreparedRun, sut: SystemUnderTest, samples: int) -> None:

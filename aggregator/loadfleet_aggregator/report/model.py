@@ -14,13 +14,17 @@ from loadfleet_agent.contract.result import (
     EngineFacts,
     ModelFacts,
     RateResult,
+    RougeScore,
 )
 from loadfleet_agent.contract.roofline import Precision
 from pydantic import Field
 
 from ..fleet.prices import Prices
+from ..samples.model import Agreement, LatencyCurve
+from ..scaling.model import JointThroughput
 from ..stragglers.model import Flag, FleetFinding
 from ..telemetry import PhaseTelemetry
+from ..timeline.model import HostTimeline, TimeAxis
 from ..verdict import Verdict
 
 REPORT_FILE = "report.json"
@@ -104,6 +108,10 @@ class PhaseReport(Frozen):
     telemetry: PhaseTelemetry | None = Field(
         default=None, description="the host's sensors while it ran; None where they told nothing"
     )
+    curves: tuple[LatencyCurve, ...] = Field(
+        default=(), description="of single samples; empty where their records are not usable"
+    )
+    no_curves: str = Field(default="", description="why there is none, or ''")
 
 
 class HostReport(Frozen):
@@ -124,6 +132,13 @@ class HostReport(Frozen):
     dataset: DatasetFacts | None
     engine: EngineFacts | None
     warnings: tuple[str, ...]
+    clock_offset_s: float | None = Field(
+        default=None, description="the host's clock less the controller's; None: not measured"
+    )
+    clock_error_s: float | None = Field(
+        default=None, description="most that the offset may be wrong by: half the round trip"
+    )
+    timeline: HostTimeline | None = Field(default=None, description="on the report's axis")
 
 
 class HostThroughput(Frozen):
@@ -148,6 +163,25 @@ class ScenarioReport(Frozen):
     )
     aggregate_samples_per_second: float | None
     note: str = Field(description="what the sum means, or why there is none")
+    joint: JointThroughput | None = Field(
+        default=None, description="of valid hosts at one time; None with fewer than two"
+    )
+
+
+class PooledAccuracy(Frozen):
+    """ROUGE of the hosts of one group in one scenario."""
+
+    group: str
+    scenario: Scenario
+    hosts: int = Field(description="that told a score")
+    score: RougeScore = Field(description="mean over all their samples; gen_len of one dataset")
+    margins: dict[str, float] = Field(
+        description="by which the pooled score is over the least that passes, in points of each "
+        "metric; empty where MLPerf's targets mean nothing"
+    )
+    worst_host: str = Field(description="with the least margin, or the least ROUGE-L")
+    passed: bool | None = Field(description="of the pooled score; None where not applicable")
+    reason: str = Field(description="why not applicable, or what was missed, or ''")
 
 
 class Difference(Frozen):
@@ -177,6 +211,9 @@ class FleetReport(Document):
     coverage: Coverage
     hosts: tuple[HostReport, ...]
     scenarios: tuple[ScenarioReport, ...]
+    pooled_accuracy: tuple[PooledAccuracy, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    axis: TimeAxis | None = Field(default=None, description="of the hosts' timelines")
     flags: tuple[Flag, ...] = Field(
         default=(), description="hosts that want a look, each at most once, the slowest first"
     )

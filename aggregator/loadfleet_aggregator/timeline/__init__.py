@@ -1,0 +1,1 @@
+"""Every host's speed, load and sensors on one axis of time."""
