@@ -15,14 +15,6 @@ from .standing import PlacedHost, Standing
 
 SHADES = (0.92, 0.95, 0.97, 0.99, 1.01, 1.03)
 """Bounds of a cell's seven shades, as a share of the median."""
-GLYPHS = {
-    Standing.FAILED: "\N{MULTIPLICATION SIGN}",
-    Standing.UNREACHABLE: "?",
-    Standing.MISSING: "\N{EN DASH}",
-    Standing.NOT_VALID: "\N{NOT EQUAL TO}",
-    Standing.LOOK: "!",
-}
-"""What a cell shows besides its colour; nothing on a host that is ok."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,6 @@ class Cell:
     host: PlacedHost
     shade: int | None
     """0, the slowest, to 6; None without a speed to compare."""
-    glyph: str
     title: str
 
 
@@ -89,4 +80,4 @@ def _cell(host: PlacedHost) -> Cell:
     if host.why:
         title += f", {host.why}"
     shade = None if host.pace is None else sum(host.pace >= bound for bound in SHADES)
-    return Cell(host, shade, GLYPHS.get(host.standing, ""), title)
+    return Cell(host, shade, title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +43,7 @@ def host_sections(report: FleetReport, placed: Sequence[PlacedHost]) -> HostSect
     """Worst first. A large fleet has full sections for hosts that want a look alone."""
     shown = [host for host in placed if host.standing is not Standing.NOT_SELECTED]
     values = told_values(report.hosts, {})
-    tellers = {host for of_hosts in values.values() for host in of_hosts}
-    common = {
-        fact: next(iter(of_hosts.values()))
-        for fact, of_hosts in sorted(values.items())
-        if len(of_hosts) == len(tellers) and len(set(of_hosts.values())) == 1
-    }
+    common = _common(values)
     small = len(shown) <= ALL_FULL
     wanting = [host for host in shown if host.standing.wants_a_look][:MOST_LISTED]
     full = {host.name for host in (shown if small else wanting)}
@@ -67,6 +63,19 @@ def host_sections(report: FleetReport, placed: Sequence[PlacedHost]) -> HostSect
         for host in shown
     )
     return HostSections(sections, common)
+
+
+def _common(values: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Facts with one value on all hosts that told any of the same source (host, engine, ...)."""
+    tellers: dict[str, set[str]] = defaultdict(set)
+    for fact, of_hosts in values.items():
+        tellers[fact.partition(":")[0]].update(of_hosts)
+    return {
+        fact: next(iter(of_hosts.values()))
+        for fact, of_hosts in sorted(values.items())
+        if len(of_hosts) == len(tellers[fact.partition(":")[0]])
+        and len(set(of_hosts.values())) == 1
+    }
 
 
 def clock(host: HostReport) -> str:
