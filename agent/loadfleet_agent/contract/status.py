@@ -47,6 +47,8 @@ class FailureCode(StrEnum):
     LOADGEN = "loadgen"
     RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
+    BARRIER_TIMEOUT = "barrier-timeout"
+    NOT_WAITING = "not-waiting"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     INTERNAL = "internal"
@@ -92,6 +94,10 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
     "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.BARRIER_TIMEOUT: "see what kept the other hosts or the controller, and start the "
+    "same run again: it goes on after the finished phases; inactivity.barrier_s is how long it "
+    "waits",
+    FailureCode.NOT_WAITING: "look where it is with: loadfleet-agent status",
     FailureCode.STOPPED: "start the same run again to go on after the finished phases",
     FailureCode.INTERRUPTED: "start the same run again to go on after the finished phases",
     FailureCode.INTERNAL: "this is a fault of loadfleet-agent: please report it with agent.log",
@@ -129,6 +135,13 @@ class Status(Document):
     tokens_per_s: float = Field(ge=0, description="output tokens per second, the last 30 s")
     eta_s: float | None = Field(default=None, ge=0, description="to the end of this phase")
     message: str
+    barrier: str | None = Field(
+        default=None,
+        description="the phase that is ready and waits for loadfleet-agent go, or None",
+    )
+    barriers_ahead: tuple[str, ...] = Field(
+        default=(), description="phases that will still wait so, this one with them, in their order"
+    )
     attempt: int = Field(ge=1, description="how often this run was started")
     started_utc: UtcTime
     updated_utc: UtcTime
