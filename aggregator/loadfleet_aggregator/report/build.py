@@ -26,6 +26,7 @@ from ..fleet.record import (
     read_record,
 )
 from ..fleet.same_machine import shared_marks
+from ..scaling.fill import seen_clock, with_joint
 from ..stragglers.evidence import host_evidence
 from ..stragglers.find import find_flags, worst_first
 from ..stragglers.model import Flag, FleetFinding
@@ -53,6 +54,13 @@ DEFINITIONS = {
     "TPOT": "time per output token after the first: (end - first token) / (tokens - 1)",
     "aggregate capacity": "sum of the tokens/s of independent hosts, each under its own LoadGen; "
     "never an MLPerf result, which needs one LoadGen in front of all hosts",
+    "joint throughput": "what the hosts did at one time: output tokens of all samples whose last "
+    "token came within the common window, over its length. The window begins as the last host "
+    "began and ends as the first one ended, by the controller's clock",
+    "synchronised": "all hosts were ready, and were told one moment at which to start",
+    "makespan": "from the first host's start to the last one's end; all samples over it are what "
+    "the fleet did as a whole",
+    "imbalance": "longest run over the mean run, less 1: what the fleet waits for its slowest host",
     "of best": "tokens/s as a share of the fastest valid host with the same plan",
     "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
     "all samples, as MLPerf's evaluation script",
@@ -106,13 +114,14 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
             plans.get(name),
             sharing[name],
             record.hosts[name].prices.replaced_by(prices or Prices()),
+            _note(folder, name),
         )
         for name in sorted(record.hosts)
     )
     labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
     coverage = _coverage(record, verdicts)
     ended = [phase.ended_utc for host in hosts for phase in host.phases]
-    scenarios = tuple(_scenarios(hosts))
+    scenarios = with_joint(_scenarios(hosts), hosts, bundles, folder)
     flags, fleet_findings = _flags(hosts, bundles, telemetry)
     shared = {groups[name]: _shared_plan(plans[name]) for name in groups if name in plans}
     return FleetReport(
@@ -299,10 +308,12 @@ def _host_report(
     plan: RunPlan | None,
     sharing: tuple[str, ...],
     prices: Prices,
+    note: ControllerNote | None,
 ) -> HostReport:
     result = bundle.result if bundle else None
     facts = bundle.facts if bundle else None
     whole = bundle is not None and not bundle.problems
+    clock = seen_clock(note)
     return HostReport(
         name=name,
         verdict=verdict,
@@ -323,7 +334,12 @@ def _host_report(
         model=result.model if result else None,
         dataset=result.dataset if result else None,
         engine=result.engine if result else None,
-        warnings=result.warnings if result else (),
+        warnings=(
+            *(result.warnings if result else ()),
+            *((clock.warning,) if clock and clock.is_off else ()),
+        ),
+        clock_offset_s=clock.offset_s if clock else None,
+        clock_error_s=clock.error_s if clock else None,
     )
 
 
