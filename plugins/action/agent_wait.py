@@ -241,18 +241,25 @@ def _end(reading: Reading, gone: int) -> tuple[str, str] | None:
     return None
 
 
-def _line(reading: Reading | None, quiet: float) -> str:
-    """A host's progress as text."""
-    status = reading.status if reading else {}
-    if not status:
-        return "no status yet"
-    text = f"{status['phase_index'] + 1}/{status['phase_count']} {status['phase']}"
-    if status.get("barrier"):
-        text += f", {status['message']}"
+def _progress(status: dict[str, Any]) -> str:
+    text = str(status["phase"])
     if status["total"]:
         text += f" {status['done']}/{status['total']} {status['unit']}"
     if status["tokens_per_s"]:
         text += f", {status['tokens_per_s']:,.0f} tokens/s"
     if status.get("eta_s") is not None:
         text += f", {status['eta_s']:.0f} s left"
+    return text
+
+
+def _line(reading: Reading | None, quiet: float) -> str:
+    """A host's progress as text."""
+    status = reading.status if reading else {}
+    if not status:
+        return "no status yet"
+    text = f"{status['phase_index'] + 1}/{status['phase_count']} "
+    if status.get("barrier"):
+        text += status["message"]  # all else is still that of the phase before
+    else:
+        text += _progress(status)
     return f"{text} (no news for {quiet:.0f} s)" if quiet > QUIET_S else text

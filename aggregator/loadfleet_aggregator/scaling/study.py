@@ -27,7 +27,7 @@ DEFINITIONS = {
     "of its own with an engine of its own; never a share or a mean of a run together",
     "tokens/s": "output tokens per second of a host's Offline run as LoadGen logged it",
     "interval": "95 %, Student's t on the logarithms of the repeats' efficiencies; a repeat is one "
-    "value, as the requests of a run share its batches and are not independent. One repeat has none",
+    "value, as the requests of a run share its batches. One repeat has none",
     "not distinguishable from linear": "the interval includes 100 %: these repeats show no loss "
     "and no gain. It is no proof that there is none; more repeats make the interval narrower",
     "super-linear": "the whole interval lies above 100 %: hosts do not get faster from others at "
