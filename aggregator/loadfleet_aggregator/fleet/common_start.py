@@ -29,8 +29,9 @@ from pydantic import Field, ValidationError
 
 STARTS = "starts"
 """Folder in the run's on the controller: <phase>/<host>.json, a HostStart."""
-LEAD_S = 6.0
-"""From the decision to the moment: a command on each host, and LoadGen made ready there."""
+LEAD_S = 12.0
+"""From the decision to the moment: a command on each host, which may be busy, and LoadGen made
+ready there. A host that is told too late spoils the common start; some seconds cost nothing."""
 LEAD_PER_HOST_S = 0.1
 """A small controller opens so many connections one after the other."""
 LOOK_S = 0.2
