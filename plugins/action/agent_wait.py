@@ -32,9 +32,9 @@ MARK = "agent_wait:"
 # (no flock, no right) counts as alive and is left to the limit. timeout: a file system that
 # hangs must not hang us. The host's clock first and last: what lies between is not on the way.
 LOOK = (
-    "echo {mark}; date +%s.%N; cat /proc/sys/kernel/random/boot_id; "
+    "echo {mark}; echo clock $(date +%s.%N); cat /proc/sys/kernel/random/boot_id; "
     "timeout 10 flock -n -s -E 99 {home}/run.lock true; echo $?; "
-    "timeout 10 cat {folder}/status.json; echo; date +%s.%N"
+    "timeout 10 cat {folder}/status.json; echo; echo clock $(date +%s.%N)"
 )
 SPEC: dict[str, dict[str, Any]] = {
     "home": {"type": "path", "required": True},
@@ -218,7 +218,7 @@ def _read(text: str) -> Reading:
         status = {}
     status = status if isinstance(status, dict) else {}
     try:
-        clock = float(first), float(last)
+        clock = float(first.removeprefix("clock")), float(last.removeprefix("clock"))
     except ValueError:
         clock = None
     return Reading(boot_id.strip(), lock.strip() != "0", status, clock)

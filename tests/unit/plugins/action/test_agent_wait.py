@@ -130,18 +130,18 @@ class TestLine:
 
 class TestRead:
     def test_takes_clock_lock_and_status_from_what_a_look_printed(self) -> None:
-        text = '100.5\nboot-1\n99\n{\n  "state": "running"\n}\n\n100.75'
+        text = 'clock 100.5\nboot-1\n99\n{\n  "state": "running"\n}\n\nclock 100.75'
         assert agent_wait._read(text) == agent_wait.Reading(
             "boot-1", True, {"state": "running"}, (100.5, 100.75)
         )
 
-    @pytest.mark.parametrize("date", ["1700000000.%N", ""])
+    @pytest.mark.parametrize("date", ["clock 1700000000.%N", "clock"])
     def test_without_a_clock_that_can_be_read_all_else_is_taken(self, date: str) -> None:
         text = f'{date}\nboot-1\n0\n{{"state": "done"}}\n\n{date}'
         assert agent_wait._read(text) == agent_wait.Reading("boot-1", False, {"state": "done"})
 
     def test_without_a_status(self) -> None:
-        assert agent_wait._read("1.5\nboot-1\n99\n\n2.5").status == {}
+        assert agent_wait._read("clock 1.5\nboot-1\n99\n\nclock 2.5").status == {}
 
 
 class TestParticipants:
