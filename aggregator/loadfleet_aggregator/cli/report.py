@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..text.terminal import printable
 from .exit import refuse
 
 app = typer.Typer()
@@ -48,8 +49,8 @@ def report(
     if json_:
         print(built.model_dump_json(indent=2))
     else:
-        print(built.headline)
+        print(printable(built.headline))
         for host in built.hosts:
-            print(f"  {host.name}: {host.verdict}")
+            print(f"  {printable(host.name)}: {printable(host.verdict)}")
         print(folder / "report.html")
     raise typer.Exit(0 if built.all_ok else 1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import string
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
+from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, PhaseResult
 from loadfleet_agent.contract.run_folder import DETAIL_LOG, TELEMETRY
@@ -26,6 +27,7 @@ from ..fleet.record import (
     read_record,
 )
 from ..fleet.same_machine import shared_marks
+from ..stragglers.clock import TOLERANCE_S, clock_off_s
 from ..stragglers.evidence import host_evidence
 from ..stragglers.find import find_flags, worst_first
 from ..stragglers.model import Flag, FleetFinding
@@ -88,9 +90,9 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     """
     record = read_record(folder)
     bundles = {name: _bundle(folder, record, name) for name in record.hosts}
+    notes = {name: _note(folder, name) for name in record.hosts}
     verdicts = {
-        name: judge_host(host, _note(folder, name), bundles[name])
-        for name, host in record.hosts.items()
+        name: judge_host(host, notes[name], bundles[name]) for name, host in record.hosts.items()
     }
     plans = {name: plan for name in record.hosts if (plan := _plan(folder, name)) is not None}
     groups = _groups(record)
@@ -111,9 +113,11 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     )
     labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
     coverage = _coverage(record, verdicts)
-    ended = [phase.ended_utc for host in hosts for phase in host.phases]
+    clocks = {host.name: _clock_off_s(host, record, notes[host.name]) for host in hosts}
+    right = [host for host in hosts if clocks[host.name] <= TOLERANCE_S]
+    ended = [phase.ended_utc for host in right for phase in host.phases]
     scenarios = tuple(_scenarios(hosts))
-    flags, fleet_findings = _flags(hosts, bundles, telemetry)
+    flags, fleet_findings = _flags(hosts, bundles, telemetry, clocks)
     shared = {groups[name]: _shared_plan(plans[name]) for name in groups if name in plans}
     return FleetReport(
         run_id=record.run_id,
@@ -160,6 +164,10 @@ def _telemetry(folder: Path, name: str, bundle: Bundle | None) -> Telemetry | No
     return read_telemetry(folder / HOSTS / name / TELEMETRY)
 
 
+def _clock_off_s(host: HostReport, record: RunRecord, note: ControllerNote | None) -> float:
+    return clock_off_s(host.phases, record.created_utc, note.noted_utc if note else None)
+
+
 def _plan(folder: Path, name: str) -> RunPlan | None:
     try:
         return RunPlan.model_validate_json((folder / PLANS / f"{name}.json").read_bytes())
@@ -200,7 +208,17 @@ def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
             if phase.mode == Mode.PERFORMANCE and phase.tokens_per_second and host.group:
                 found[host.group, phase.scenario].append((host, phase))
     order = sorted(found, key=lambda key: (key[0], list(Scenario).index(key[1])))
-    return [_scenario(*key, found[key]) for key in order]
+    return [_apart(_scenario(*key, found[key]), found) for key in order]
+
+
+def _apart(report: ScenarioReport, ran: Collection[tuple[str, Scenario]]) -> ScenarioReport:
+    """Says of which groups the numbers are not to be held against these."""
+    others = sorted(group for group, of in ran if of is report.scenario and group != report.group)
+    if not others:
+        return report
+    groups = f"group{'s' if len(others) > 1 else ''} {', '.join(others)}"
+    note = f"{report.note}; not comparable with {groups}: another plan"
+    return report.model_copy(update={"note": note})
 
 
 def _scenario(
@@ -257,6 +275,7 @@ def _flags(
     hosts: Sequence[HostReport],
     bundles: dict[str, Bundle | None],
     telemetry: dict[str, Telemetry | None],
+    clocks: dict[str, float],
 ) -> tuple[tuple[Flag, ...], tuple[FleetFinding, ...]]:
     """Of each group by itself: other plans have other speeds."""
     flags: list[Flag] = []
@@ -272,7 +291,7 @@ def _flags(
                 host.engine,
                 [phase for phase in measured if phase],
                 memory_before_mib(sensors) if sensors else (),
-            )
+            ) | {"clock off s": clocks[host.name]}
         # Hosts on one machine take from each other: their speeds say nothing about them.
         speeds = {
             host.name: host_speeds(bundle.result)
@@ -308,7 +327,7 @@ def _host_report(
         verdict=verdict,
         group=group,
         attempts=_attempts(bundle),
-        labels=result.labels if result else plan.labels if plan else (),
+        labels=_labels(plan, result),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
         shares_machine_with=sharing,
@@ -325,6 +344,12 @@ def _host_report(
         engine=result.engine if result else None,
         warnings=result.warnings if result else (),
     )
+
+
+def _labels(plan: RunPlan | None, result: HostResult | None) -> tuple[str, ...]:
+    """What the host says, and what follows from its plan and dataset, whatever it says."""
+    follow = result_labels(plan, result.dataset if result else None) if plan else ()
+    return tuple(dict.fromkeys((*(result.labels if result else ()), *follow)))
 
 
 def _attempts(bundle: Bundle | None) -> int:
