@@ -57,6 +57,12 @@ class ControllerNote(Document):
     state: str = Field(description="collected, unreachable, failed or not-run")
     step: str = Field(description="the step at which it failed, or ''")
     message: str
+    clock_offset_s: float | None = Field(
+        default=None, description="the host's clock less the controller's; None: not measured"
+    )
+    clock_error_s: float | None = Field(
+        default=None, description="most that the offset may be wrong by: half the round trip"
+    )
 
 
 def read_record(folder: Path) -> RunRecord:
