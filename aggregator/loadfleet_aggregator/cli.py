@@ -15,6 +15,7 @@ from loadfleet_agent.contract.benchmark import Scenario
 from . import __version__
 from .image import BASE_IMAGE, BASE_PYTHON, image_context
 from .text.listing import some
+from .text.terminal import printable
 
 app = typer.Typer(
     name="loadfleet",
@@ -124,9 +125,9 @@ def report(
     if json_:
         print(built.model_dump_json(indent=2))
     else:
-        print(built.headline)
+        print(printable(built.headline))
         for host in built.hosts:
-            print(f"  {host.name}: {host.verdict}")
+            print(f"  {printable(host.name)}: {printable(host.verdict)}")
         print(folder / "report.html")
     raise typer.Exit(0 if built.all_ok else 1)
 
@@ -269,11 +270,11 @@ def submission(
         if json_:
             print(refusal_json(error.findings))
         for line in refusal_lines(error.findings):
-            _tell_on_stderr(f"loadfleet: {line}")
+            _tell_on_stderr(f"loadfleet: {printable(line)}")
         raise typer.Exit(2) from error
     except (InventoryError, OSError) as error:
         _refuse(str(error))
-    print(submission_json(made) if json_ else "\n".join(submission_lines(made)))
+    print(submission_json(made) if json_ else "\n".join(map(printable, submission_lines(made))))
 
 
 def _version(wanted: bool) -> None:
@@ -304,5 +305,7 @@ def _tell_on_stderr(text: str) -> None:
 
 
 def _refuse(message: str) -> None:
-    print(f"loadfleet: {message}", file=sys.stderr)
+    print(
+        "\n".join(f"loadfleet: {printable(line)}" for line in message.splitlines()), file=sys.stderr
+    )
     raise typer.Exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadfleet_agent.contract.base import utc_now
 from loadfleet_agent.contract.files import write_model
 
 from .bundle import BundleError, unpack
@@ -17,8 +18,12 @@ from .fleet.record import (
 from .report.build import build_report, with_finished
 from .report.model import FleetReport
 from .report.render import publish, write_reports
+from .text.listing import shortened
+from .text.terminal import printable
 
 ARCHIVES = "archives"
+MOST_LETTERS = 600
+"""Of what a host or its module said."""
 
 
 def note_host(folder: Path, host: str, seen: tuple[str, str, str]) -> None:
@@ -36,7 +41,13 @@ def note_host(folder: Path, host: str, seen: tuple[str, str, str]) -> None:
         except BundleError as error:
             if state == "collected":
                 state, step, message = "failed", "collect", str(error)
-    note = ControllerNote(host=host, state=state, step=step, message=message)
+    note = ControllerNote(
+        host=host,
+        state=state,
+        step=step,
+        message=shortened(printable(message), MOST_LETTERS),
+        noted_utc=utc_now(),
+    )
     (folder / CONTROLLER).mkdir(parents=True, exist_ok=True)
     write_model(folder / CONTROLLER / f"{host}.json", note)
 

@@ -8,7 +8,6 @@ wait goes on. Only the controller's monotonic clock counts, so the hosts' clocks
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -131,13 +130,15 @@ class ActionModule(ActionBase):
 
 def _read(text: str) -> Reading:
     """Of what ``LOOK`` printed."""
+    from loadfleet_agent.contract.status import Status
+    from pydantic import ValidationError
+
     boot_id, _, rest = text.partition("\n")
     lock, _, told = rest.strip().partition("\n")
     try:
-        status = json.loads(told)
-    except ValueError:
+        status = Status.model_validate_json(told).model_dump(mode="json")
+    except ValidationError:
         status = {}
-    status = status if isinstance(status, dict) else {}
     return Reading(boot_id.strip(), lock.strip() != "0", status)
 
 

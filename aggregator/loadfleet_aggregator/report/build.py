@@ -13,6 +13,7 @@ from ..fleet.prices import Prices
 from ..fleet.record import HostRecord, RunRecord, read_record
 from ..samples.agreement import AnswerStore, Book, find_agreements
 from ..samples.model import Agreement
+from ..stragglers.clock import TOLERANCE_S
 from ..stragglers.evidence import Evidence
 from ..stragglers.find import find_flags, worst_first
 from ..stragglers.model import Flag, FleetFinding, Speed
@@ -71,6 +72,8 @@ class _Fleet:
     speeds: dict[str, tuple[Speed, ...]]
     evidence: dict[str, Evidence]
     traces: dict[str, tuple[Trace, ...]]
+    clocks: dict[str, float]
+    """By how many seconds each is wrong at the least."""
     agreement: tuple[Agreement, ...]
 
 
@@ -83,8 +86,9 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     groups = host_groups(record)
     fleet = _gather(read_hosts(folder, record, groups, prices or Prices()))
     sharing = hosts_that_share(fleet.facts)
-    measured = {name for name, host in fleet.hosts.items() if host.clock_offset_s is not None}
-    axis, timelines = build_timelines(fleet.traces, frozenset(measured), record.created_utc)
+    wrong = {name: off for name, off in fleet.clocks.items() if off > TOLERANCE_S}
+    unknown = {name: off for name, off in wrong.items() if fleet.hosts[name].clock_offset_s is None}
+    axis, timelines = build_timelines(fleet.traces, unknown)
     hosts = tuple(
         host.model_copy(
             update={"shares_machine_with": sharing[name], "timeline": timelines.get(name)}
@@ -93,7 +97,7 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     )
     labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
     coverage = _coverage(record, hosts)
-    ended = [phase.ended_utc for host in hosts for phase in host.phases]
+    ended = [phase.ended_utc for h in hosts if h.name not in wrong for phase in h.phases]
     scenarios = scenario_reports(hosts)
     flags, fleet_findings = _flags(hosts, fleet)
     plans = _shared_plans(folder, groups)
@@ -120,7 +124,7 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
 
 def _gather(readings: Iterable[HostReading]) -> _Fleet:
     """Takes the hosts one by one, in the order of their names."""
-    fleet = _Fleet({}, {}, {}, {}, {}, ())
+    fleet = _Fleet({}, {}, {}, {}, {}, {}, ())
     with AnswerStore() as store:
         for reading in readings:
             host = reading.report
@@ -129,6 +133,7 @@ def _gather(readings: Iterable[HostReading]) -> _Fleet:
             fleet.speeds[host.name] = reading.speeds
             fleet.evidence[host.name] = reading.evidence
             fleet.traces[host.name] = reading.traces
+            fleet.clocks[host.name] = reading.clock_off_s
             for scenario, answers in reading.answers.items():
                 if host.group is not None and host.dataset is not None:
                     book = Book(host.group, scenario, host.dataset.library_sha256)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
+from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, PhaseResult
 from loadfleet_agent.contract.run_folder import DETAIL_LOG, ENGINE_LOAD, PHASES, SAMPLES, TELEMETRY
@@ -21,6 +23,7 @@ from ..samples.check import contradictions
 from ..samples.latency import disagreements, latency_curves
 from ..samples.model import LatencyCurve
 from ..samples.read import Samples, SamplesError, read_samples
+from ..stragglers.clock import clock_off_s
 from ..stragglers.evidence import Evidence, host_evidence
 from ..stragglers.model import Speed
 from ..stragglers.speeds import host_speeds
@@ -35,6 +38,19 @@ from .model import HostReport, PhaseReport
 
 
 @dataclass(frozen=True)
+class HostTask:
+    """A host of a run's folder, and what the run's record says of it."""
+
+    folder: Path
+    run_id: str
+    created_utc: datetime
+    name: str
+    record: HostRecord
+    group: str | None
+    prices: Prices
+
+
+@dataclass(frozen=True)
 class HostReading:
     """A host's part of the report, and what its place among the others is found from."""
 
@@ -44,6 +60,8 @@ class HostReading:
     speeds: tuple[Speed, ...]
     evidence: Evidence
     traces: tuple[Trace, ...]
+    clock_off_s: float
+    """By how much its clock is wrong at the least."""
     answers: dict[Scenario, Answers]
     """Of its valid accuracy runs."""
 
@@ -61,12 +79,11 @@ class _Records:
     """Where it and LoadGen's own numbers do not agree."""
 
 
-def read_host(
-    folder: Path, run_id: str, name: str, record: HostRecord, group: str | None, prices: Prices
-) -> HostReading:
+def read_host(task: HostTask) -> HostReading:
     """Reads a host's plan, the controller's note and what the host sent. Never raises for what
     a host may have sent."""
-    bundle = _bundle(folder, run_id, name, record)
+    folder, name = task.folder, task.name
+    bundle = _bundle(task)
     note, plan = _note(folder, name), read_plan(folder, name)
     result, facts = (bundle.result, bundle.facts) if bundle else (None, None)
     sensors: Telemetry | None = None
@@ -78,14 +95,14 @@ def read_host(
         sensors = read_telemetry(folder / HOSTS / name / TELEMETRY)
         if result is not None:
             records = [_records(folder / HOSTS / name, p, bundle) for p in result.phases]
-            phases = [_phase_report(r, bundle, result, sensors, prices) for r in records]
+            phases = [_phase_report(r, bundle, result, sensors, task.prices) for r in records]
     offset = note.clock_offset_s if note else None
     report = HostReport(
         name=name,
-        verdict=judge_host(record, note, bundle),
-        group=group,
+        verdict=judge_host(task.record, note, bundle),
+        group=task.group,
         attempts=_attempts(bundle),
-        labels=result.labels if result else plan.labels if plan else (),
+        labels=_labels(plan, result),
         accelerator=_accelerator(facts),
         facts=_printed_facts(facts),
         shares_machine_with=(),
@@ -99,17 +116,20 @@ def read_host(
         clock_offset_s=offset,
         clock_error_s=note.clock_error_s if note else None,
     )
+    clock_off = clock_off_s(phases, task.created_utc, note.noted_utc if note else None)
     measured = [phase.telemetry for phase in phases if phase.mode == Mode.PERFORMANCE]
     return HostReading(
         report=report,
         facts=facts,
+        clock_off_s=clock_off,
         speeds=host_speeds(result) if result else (),
         evidence=host_evidence(
             facts,
             report.engine,
             [phase for phase in measured if phase],
             memory_before_mib(sensors) if sensors else (),
-        ),
+        )
+        | {"clock off s": clock_off},
         traces=host_traces(
             [of_phase.traced for of_phase in records],
             sensors,
@@ -132,11 +152,11 @@ def read_plan(folder: Path, name: str) -> RunPlan | None:
         return None
 
 
-def _bundle(folder: Path, run_id: str, name: str, record: HostRecord) -> Bundle | None:
-    path = folder / HOSTS / name
-    if record.plan_hash is None or not path.is_dir():
+def _bundle(task: HostTask) -> Bundle | None:
+    path, planned = task.folder / HOSTS / task.name, task.record.plan_hash
+    if planned is None or not path.is_dir():
         return None
-    return read_bundle(path, run_id=run_id, host=name, plan_hash=record.plan_hash)
+    return read_bundle(path, run_id=task.run_id, host=task.name, plan_hash=planned)
 
 
 def _note(folder: Path, name: str) -> ControllerNote | None:
@@ -186,6 +206,12 @@ def _doubts(records: Sequence[_Records]) -> list[str]:
 
 
 # What is shown of it.
+
+
+def _labels(plan: RunPlan | None, result: HostResult | None) -> tuple[str, ...]:
+    """What the host says, and what follows from its plan and dataset, whatever it says."""
+    follow = result_labels(plan, result.dataset if result else None) if plan else ()
+    return tuple(dict.fromkeys((*(result.labels if result else ()), *follow)))
 
 
 def _attempts(bundle: Bundle | None) -> int:

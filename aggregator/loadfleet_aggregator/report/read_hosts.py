@@ -10,8 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ..fleet.prices import Prices
-from ..fleet.record import HostRecord, RunRecord
-from .host import HostReading, read_host
+from ..fleet.record import RunRecord
+from .host import HostReading, HostTask, read_host
 
 LEAST_HOSTS = 16
 """A smaller fleet is read sooner than processes are started for it."""
@@ -24,7 +24,15 @@ def read_hosts(
 ) -> Iterator[HostReading]:
     """Every host of the inventory, in the order of names. ``prices`` replace the record's."""
     tasks = [
-        (folder, record.run_id, name, host, groups.get(name), host.prices.replaced_by(prices))
+        HostTask(
+            folder=folder,
+            run_id=record.run_id,
+            created_utc=record.created_utc,
+            name=name,
+            record=host,
+            group=groups.get(name),
+            prices=host.prices.replaced_by(prices),
+        )
         for name, host in sorted(record.hosts.items())
     ]
     processes = min(len(os.sched_getaffinity(0)), len(tasks) // (LEAST_HOSTS // 2))
@@ -37,14 +45,11 @@ def read_hosts(
         except (BrokenProcessPool, OSError):
             pass  # no process could be started, or one was ended: what is left is read here
     for task in tasks[done:]:
-        yield read_host(*task)
+        yield read_host(task)
 
 
-Task = tuple[Path, str, str, HostRecord, str | None, Prices]
-
-
-def _in_processes(tasks: list[Task], processes: int) -> Iterator[HostReading]:
+def _in_processes(tasks: list[HostTask], processes: int) -> Iterator[HostReading]:
     # Forked: they have all modules at once, and need no main module that can be imported.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(read_host, *zip(*tasks, strict=True), chunksize=AT_ONCE)
+        yield from pool.map(read_host, tasks, chunksize=AT_ONCE)

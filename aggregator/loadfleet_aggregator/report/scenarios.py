@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from loadfleet_agent.contract.benchmark import Mode, Scenario
 
@@ -19,7 +19,17 @@ def scenario_reports(hosts: Sequence[HostReport]) -> tuple[ScenarioReport, ...]:
             if phase.mode == Mode.PERFORMANCE and phase.tokens_per_second and host.group:
                 found[host.group, phase.scenario].append((host, phase))
     order = sorted(found, key=lambda key: (key[0], list(Scenario).index(key[1])))
-    return tuple(_scenario(*key, found[key]) for key in order)
+    return tuple(_apart(_scenario(*key, found[key]), found) for key in order)
+
+
+def _apart(report: ScenarioReport, ran: Collection[tuple[str, Scenario]]) -> ScenarioReport:
+    """Says of which groups the numbers are not to be held against these."""
+    others = sorted(group for group, of in ran if of is report.scenario and group != report.group)
+    if not others:
+        return report
+    groups = f"group{'s' if len(others) > 1 else ''} {', '.join(others)}"
+    note = f"{report.note}; not comparable with {groups}: another plan"
+    return report.model_copy(update={"note": note})
 
 
 def _scenario(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from loadfleet_agent.contract.files import open_plain
 
 MAX_ROWS = 4_000_000
 """Two hours of 500 queries a second; 64 bytes each in memory."""
@@ -79,29 +79,21 @@ def read_samples(path: Path, rows: int, *, answers: bool) -> Samples:
 
 
 def _read(path: Path, rows: int, columns: list[str]) -> pa.Table:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
-        raise SamplesError("not a plain file")
-    if found.st_size > rows * ROW_BYTES * 2 + SPARE_BYTES:
-        raise SamplesError(f"{found.st_size} bytes: too large for {rows} samples")
-    with (
-        open(path, "rb", opener=_no_link) as stream,
-        pq.ParquetFile(
+    with open_plain(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > rows * ROW_BYTES * 2 + SPARE_BYTES:
+            raise SamplesError(f"{size} bytes: too large for {rows} samples")
+        file = pq.ParquetFile(
             stream,
             thrift_string_size_limit=MAX_DESCRIPTION_BYTES,
             thrift_container_size_limit=MAX_DESCRIPTION_ITEMS,
-        ) as file,
-    ):
+        )
         _require_bounded(file.metadata, rows)
         schema = file.schema_arrow
         told = {name: schema.field(name).type for name in schema.names}
         if len(schema.names) != len(told) or told != SCHEMA:
             raise SamplesError("its columns are not those of samples.parquet")
         return file.read(columns=columns, use_threads=False)
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _require_bounded(metadata: Any, rows: int) -> None:

@@ -25,9 +25,6 @@ DIGITS = {
     "temperature_c": 0,
     "cpu_percent": 1,
 }
-MAY_BE_EARLY_S = 60.0
-"""A clock that is so far behind is no proof of being wrong: hosts need not be synchronised."""
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -41,24 +38,18 @@ class Stretch:
 
 
 def build_timelines(
-    traces: Mapping[str, Sequence[Trace]],
-    measured: frozenset[str],
-    created_utc: datetime,
+    traces: Mapping[str, Sequence[Trace]], wrong: Mapping[str, float]
 ) -> tuple[TimeAxis | None, dict[str, HostTimeline]]:
-    """The axis of the time in which most hosts ran, and each host that has a run on it.
+    """The axis of the time in which most hosts ran (of two such the first), and all hosts on it.
 
-    ``measured``: hosts whose clock offset is known and taken off. A host that ran at another
-    time, or whose clock is far from the others', gets a timeline of nothing with a note: it
-    would make the axis so long that nothing could be seen. The order of hosts does not matter.
+    ``wrong``: hosts whose clock is wrong, by an unknown time of so many seconds at the least. They
+    and what ran at another time get nothing but a note: the axis would be so long that nothing
+    could be seen. The order of hosts does not matter.
     """
-    found = _stretches(traces)
+    found = _stretches({name: t for name, t in traces.items() if name not in wrong})
     if not found:
         return None, {}
-    # Runs of before the run was made are those of a clock that is wrong.
-    created_s = created_utc.timestamp()
-    main = max(
-        found, key=lambda s: (len(s.hosts), s.start_s >= created_s - MAY_BE_EARLY_S, -s.start_s)
-    )
+    main = max(found, key=lambda stretch: (len(stretch.hosts), -stretch.start_s))
     most = next((bins for hosts, bins in MOST_BINS.items() if len(traces) <= hosts), FEWEST_BINS)
     length = bin_length(main.start_s, main.end_s, most)
     first = math.floor(main.start_s / length)
@@ -72,10 +63,10 @@ def build_timelines(
         inside: list[Trace] = []
         outside: list[Trace] = []
         for trace in traces[name]:
-            on_axis = main.start_s <= trace.start_s <= main.end_s
+            on_axis = name not in wrong and main.start_s <= trace.start_s <= main.end_s
             (inside if on_axis else outside).append(trace)
         if traces[name]:
-            note = _note(outside, created_s, measured=name in measured) if outside else ""
+            note = _note(outside, wrong.get(name)) if outside else ""
             timelines[name] = _timeline(inside, axis, first, note)
     return axis, timelines
 
@@ -92,16 +83,14 @@ def _stretches(traces: Mapping[str, Sequence[Trace]]) -> list[Stretch]:
     return found
 
 
-def _note(outside: Sequence[Trace], created_s: float, *, measured: bool) -> str:
-    start = min(trace.start_s for trace in outside)
-    when = datetime.fromtimestamp(start, UTC)
-    if start < created_s - MAY_BE_EARLY_S and not measured:
-        return (
-            f"not on the axis: by its clock it ran at {when:%Y-%m-%d %H:%M} UTC, before this run "
-            "was made, so its clock is wrong"
-        )
-    cause = "" if measured else ", or its clock is wrong"
-    return f"not on the axis: it ran at {when:%Y-%m-%d %H:%M} UTC, apart from most hosts{cause}"
+def _note(outside: Sequence[Trace], wrong_s: float | None) -> str:
+    if wrong_s is not None:
+        return f"not on the axis: its clock is wrong by {wrong_s:,.0f} s or more"
+    start = datetime.fromtimestamp(min(trace.start_s for trace in outside), UTC)
+    return (
+        f"not all of it is on the axis: by its clock it also ran at {start:%Y-%m-%d %H:%M} UTC, "
+        "apart from most hosts"
+    )
 
 
 def _timeline(traces: Sequence[Trace], axis: TimeAxis, first: int, note: str) -> HostTimeline:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from loadfleet_agent.contract.files import open_plain
 
 MAX_BYTES = 64 << 20
 """A week at one line a second."""
@@ -34,9 +36,9 @@ def read_engine_load(path: Path) -> EngineLoads | None:
     """None if there is no such file. Lines that are cut off, too long or senseless are left out."""
     rows: list[tuple[float, float, float, float]] = []
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return None
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
+            if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+                return None
             while line := stream.readline(MAX_LINE_BYTES):
                 row = _row(line)
                 if row is not None:
@@ -50,9 +52,11 @@ def read_engine_load(path: Path) -> EngineLoads | None:
 def _row(line: bytes) -> tuple[float, float, float, float] | None:
     try:
         told = json.loads(line)
-        at = datetime.fromisoformat(told["at_utc"]).timestamp()
+        at = datetime.fromisoformat(told["at_utc"])
+        if at.tzinfo is None:  # it would be a time of the controller's own zone
+            return None
         return (
-            at,
+            at.timestamp(),
             _number(told.get("running"), MOST_REQUESTS),
             _number(told.get("waiting"), MOST_REQUESTS),
             _number(told.get("kv_cache"), 1.0),
