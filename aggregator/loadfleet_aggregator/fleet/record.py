@@ -58,6 +58,12 @@ class ControllerNote(Document):
     step: str = Field(description="the step at which it failed, or ''")
     message: str
     noted_utc: UtcTime | None = Field(default=None, description="by the controller's clock")
+    clock_offset_s: float | None = Field(
+        default=None, description="the host's clock less the controller's; None: not measured"
+    )
+    clock_error_s: float | None = Field(
+        default=None, description="most that the offset may be wrong by: half the round trip"
+    )
 
 
 def read_record(folder: Path) -> RunRecord:
