@@ -113,6 +113,11 @@ class TestLine:
             (reading(eta_s=0.0), 0.0, "7/10 server-performance, 0 s left"),
             (reading(), 60.0, "7/10 server-performance"),
             (
+                reading(barrier="offline-performance", message="ready, waiting", done=5, total=64),
+                0.0,
+                "7/10 ready, waiting",
+            ),
+            (
                 reading(),
                 61.0,
                 "7/10 server-performance (no news for 61 s)",
@@ -121,3 +126,30 @@ class TestLine:
     )
     def test_tells_phase_and_progress(self, look: Any, quiet: float, line: str) -> None:
         assert agent_wait._line(look, quiet) == line
+
+
+class TestRead:
+    def test_takes_clock_lock_and_status_from_what_a_look_printed(self) -> None:
+        text = '100.5\nboot-1\n99\n{\n  "state": "running"\n}\n\n100.75'
+        assert agent_wait._read(text) == agent_wait.Reading(
+            "boot-1", True, {"state": "running"}, (100.5, 100.75)
+        )
+
+    @pytest.mark.parametrize("date", ["1700000000.%N", ""])
+    def test_without_a_clock_that_can_be_read_all_else_is_taken(self, date: str) -> None:
+        text = f'{date}\nboot-1\n0\n{{"state": "done"}}\n\n{date}'
+        assert agent_wait._read(text) == agent_wait.Reading("boot-1", False, {"state": "done"})
+
+    def test_without_a_status(self) -> None:
+        assert agent_wait._read("1.5\nboot-1\n99\n\n2.5").status == {}
+
+
+class TestParticipants:
+    def test_are_the_hosts_whose_agent_has_taken_this_run(self) -> None:
+        hosts = {
+            "here": {"started": {"agent": {"run_id": "r", "how": "attached"}}},
+            "of-an-earlier-run": {"started": {"agent": {"run_id": "q"}}},
+            "failed": {"started": {"failed": True, "msg": "no"}},
+            "never-asked": {},
+        }
+        assert agent_wait._started(list(hosts), hosts, "r") == ["here"]
