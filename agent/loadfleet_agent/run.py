@@ -319,7 +319,8 @@ class Run:
             failure=failure,
             labels=result_labels(self._plan, self._library.facts if self._library else None),
             started_utc=self._started,
-            ended_utc=utc_now(),
+            # Of an earlier attempt too: the clock may have been set back since.
+            ended_utc=max(self._started, utc_now()),
             attempts=self._attempt,
             model=self._model,
             dataset=self._library.facts if self._library else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadfleet_agent.contract.base import utc_now
 from loadfleet_agent.contract.files import write_model
 from pydantic import ValidationError
 
@@ -19,8 +20,12 @@ from .fleet.record import (
 from .report.build import build_report, with_finished
 from .report.model import FleetReport
 from .report.render import publish, write_reports
+from .text.listing import shortened
+from .text.terminal import printable
 
 ARCHIVES = "archives"
+MOST_LETTERS = 600
+"""Of what a host or its module said."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ def note_host(
         host=host,
         state=state,
         step=step,
-        message=message,
+        message=shortened(printable(message), MOST_LETTERS),
+        noted_utc=utc_now(),
         clock_offset_s=offset_s,
         clock_error_s=error_s,
     )

@@ -10,7 +10,6 @@ sends its host off from its barriers (fleet/send_off.py).
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -208,15 +207,17 @@ def _started(hosts: Sequence[str], hostvars: Mapping[str, Any], run_id: str) -> 
 
 def _read(text: str) -> Reading:
     """Of what ``LOOK`` printed."""
+    from loadfleet_agent.contract.status import Status
+    from pydantic import ValidationError
+
     first, _, rest = text.partition("\n")
     boot_id, _, rest = rest.partition("\n")
     lock, _, rest = rest.strip().partition("\n")
     told, _, last = rest.rpartition("\n")
     try:
-        status = json.loads(told)
-    except ValueError:
+        status = Status.model_validate_json(told).model_dump(mode="json")
+    except ValidationError:
         status = {}
-    status = status if isinstance(status, dict) else {}
     try:
         clock = float(first.removeprefix("clock")), float(last.removeprefix("clock"))
     except ValueError:

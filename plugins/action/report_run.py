@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(SPEC)
         from loadfleet_aggregator.collect import SeenClock, note_host, publish_run, report_on
         from loadfleet_aggregator.fleet.settings import InventoryError
+        from loadfleet_aggregator.text.terminal import printable
 
         folder = Path(args["folder"])
         hostvars = (task_vars or {})["hostvars"]
@@ -45,14 +46,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
-        lines = [f"{host.name}: {host.verdict}" for host in report.hosts]
+        lines = [printable(f"{host.name}: {host.verdict}") for host in report.hosts]
         result.update(
             changed=True,
             verdicts={
-                host.name: {"kind": host.verdict.kind.value, "text": str(host.verdict)}
+                host.name: {"kind": host.verdict.kind.value, "text": printable(host.verdict)}
                 for host in report.hosts
             },
-            msg=[report.headline, *lines, f"report: {folder / 'report.html'}"],
+            msg=[printable(report.headline), *lines, f"report: {folder / 'report.html'}"],
         )
         return result
 

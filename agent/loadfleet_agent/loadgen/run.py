@@ -99,6 +99,7 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
     started, started_ns, cpu = utc_now(), time.monotonic_ns(), time.process_time()
     _start_test(run, sut, len(drive.prompts))
     ended, cpu_s = utc_now(), time.process_time() - cpu
+    ended = max(started, ended)  # a clock may be set back in between
     if sut.failure is not None:
         raise _explained(sut.failure) from sut.failure
     if not sut.records:

@@ -57,6 +57,7 @@ class ControllerNote(Document):
     state: str = Field(description="collected, unreachable, failed or not-run")
     step: str = Field(description="the step at which it failed, or ''")
     message: str
+    noted_utc: UtcTime | None = Field(default=None, description="by the controller's clock")
     clock_offset_s: float | None = Field(
         default=None, description="the host's clock less the controller's; None: not measured"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from loadfleet_agent.contract.base import Frozen, Name
+from loadfleet_agent.contract.base import NAME_PATTERN, Frozen, Name
 from loadfleet_agent.contract.dataset import DatasetFile
 from loadfleet_agent.contract.plan import RunPlan, Runtime
 from loadfleet_agent.contract.profile import ProfileError, describe_errors, load_profile
@@ -93,6 +94,10 @@ class FleetSettings(Frozen):
         return Prices(per_gpu_hour=self.price_per_gpu_hour, per_kwh=self.price_per_kwh)
 
 
+UNFIT_NAME = (
+    "a host's name in the inventory names files: give it one of letters, digits, dot, dash and "
+    "underscore, 63 at the most and none of the last three first, and its address in ansible_host"
+)
 KNOWN_KEYS = tuple(FleetSettings.model_fields) + tuple(HostSettings.model_fields)
 
 
@@ -165,6 +170,8 @@ def plan_hosts(
             for key in (name.removeprefix(PREFIX) for name in ours)
             if key not in KNOWN_KEYS
         ]
+        if not re.fullmatch(NAME_PATTERN, name):
+            wrong.append(SettingsError("", UNFIT_NAME))
         if not wrong:
             try:
                 planned.append(_plan_host(name, ours, run_id, project))

@@ -11,10 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_agent.contract.files import write_atomic, write_model
+from markupsafe import Markup
 
 from ..fleet.record import LATEST
 from ..text.figures import NO_VALUE, milliseconds, number, signed_share
 from ..text.markdown import cell
+from ..text.terminal import printable
 from .metric import result_metric
 from .model import REPORT_FILE, FleetReport, HostReport, PhaseReport
 from .performance import performance_runs
@@ -97,7 +99,7 @@ def render_csv(report: FleetReport) -> str:
                 "phase": _no_formula(host.verdict.phase),
                 "reason": _no_formula(host.verdict.reason),
                 "group": host.group or "",
-                "labels": " ".join(host.labels),
+                "labels": _no_formula(" ".join(host.labels)),
                 "accelerator": _no_formula(host.accelerator),
                 "offline_tokens_per_second": offline.tokens_per_second if offline else "",
                 "offline_samples_per_second": offline.samples_per_second if offline else "",
@@ -192,8 +194,23 @@ def _percentile_ms(phase: PhaseReport | None, name: str, percentile: str) -> str
 
 
 def _no_formula(text: str) -> str:
-    """A cell that a spreadsheet would take for a formula is quoted."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """One line; a cell that a spreadsheet would take for a formula is quoted."""
+    line = printable(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def _seen(value: object) -> object:
+    """Every text that goes into the page: letters that would not be seen, or that would turn the
+    others around, are written as what they are. Tags are left to autoescape."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "\n".join(printable(line) for line in value.split("\n"))
+
+
+def _seen_without_tags(value: object) -> object:
+    """The same in Markdown, which lets tags through."""
+    seen = _seen(value)
+    return seen.replace("<", "&lt;") if isinstance(seen, str) else seen
 
 
 def _environment(*, html: bool) -> Environment:
@@ -201,6 +218,7 @@ def _environment(*, html: bool) -> Environment:
         loader=PackageLoader("loadfleet_aggregator.report"),
         autoescape=select_autoescape(["html.j2"]) if html else False,
         undefined=StrictUndefined,
+        finalize=_seen if html else _seen_without_tags,
         trim_blocks=True,
         lstrip_blocks=True,
     )

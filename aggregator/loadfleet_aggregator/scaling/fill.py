@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from loadfleet_agent.contract.benchmark import Mode, Scenario
+from loadfleet_agent.contract.benchmark import Scenario
 
-from ..bundle import Bundle
 from ..fleet.clock import ClockReading
-from ..fleet.common_start import read_start
-from ..fleet.record import HOSTS, ControllerNote
-from ..report.model import HostReport, ScenarioReport
-from .joint import HostWork, host_work, joint_throughput
+from ..fleet.record import ControllerNote
+from ..report.model import ScenarioReport
+from .joint import HostWork, joint_throughput
 from .model import JointThroughput
+
+Work = Mapping[Scenario, HostWork | str]
+"""A host's performance runs on the controller's clock, or why their samples tell nothing."""
 
 
 def seen_clock(note: ControllerNote | None) -> ClockReading | None:
@@ -24,45 +24,23 @@ def seen_clock(note: ControllerNote | None) -> ClockReading | None:
 
 
 def with_joint(
-    scenarios: Sequence[ScenarioReport],
-    hosts: Sequence[HostReport],
-    bundles: Mapping[str, Bundle | None],
-    folder: Path,
+    scenarios: Sequence[ScenarioReport], work: Mapping[str, Work]
 ) -> tuple[ScenarioReport, ...]:
-    """The scenarios with the joint throughput of their valid hosts. ``folder``: the run's."""
-    by_name = {host.name: host for host in hosts}
-    return tuple(
-        item.model_copy(update={"joint": _joint(item, by_name, bundles, folder)})
-        for item in scenarios
-    )
+    """The scenarios with the joint throughput of their valid hosts. ``work``: by host."""
+    return tuple(item.model_copy(update={"joint": _joint(item, work)}) for item in scenarios)
 
 
-def _joint(
-    item: ScenarioReport,
-    hosts: Mapping[str, HostReport],
-    bundles: Mapping[str, Bundle | None],
-    folder: Path,
-) -> JointThroughput | None:
+def _joint(item: ScenarioReport, work: Mapping[str, Work]) -> JointThroughput | None:
     """None with fewer than two hosts, and of SingleStream, in which nothing adds up."""
     valid = [host.host for host in item.hosts if host.valid]
     if len(valid) < 2 or item.scenario is Scenario.SINGLE_STREAM:
         return None
-    work: list[HostWork] = []
+    usable: list[HostWork] = []
     unusable: list[str] = []
     for name in valid:
-        bundle = bundles[name]
-        assert bundle is not None
-        assert bundle.result is not None
-        phase = next(
-            phase
-            for phase in bundle.result.phases
-            if phase.scenario is item.scenario and phase.mode is Mode.PERFORMANCE
-        )
-        clock = hosts[name].clock_offset_s, hosts[name].clock_error_s
-        start = read_start(folder, phase.name, name)
-        found = host_work(name, phase, folder / HOSTS / name, clock, start)
+        found = work[name][item.scenario]
         if isinstance(found, str):
             unusable.append(f"{name}: {found}")
         else:
-            work.append(found)
-    return joint_throughput(work, unusable) if len(work) > 1 else None
+            usable.append(found)
+    return joint_throughput(usable, unusable) if len(usable) > 1 else None

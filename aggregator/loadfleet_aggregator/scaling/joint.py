@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from loadfleet_agent.contract.result import PhaseResult
-from loadfleet_agent.contract.run_folder import PHASES, SAMPLES
+from loadfleet_agent.contract.run_folder import SAMPLES
 
 from ..fleet.common_start import HostStart
+from ..samples.read import Samples
 from ..text.listing import some
 from .model import JointThroughput
 
@@ -36,7 +36,8 @@ class HostWork:
     host: str
     start_ns: int
     last_token_ns: npt.NDArray[np.int64]
-    output_tokens: npt.NDArray[np.int64]
+    output_tokens: npt.NDArray[np.uint32]
+    """As small as can be: a report holds those of all hosts."""
     clock_error_s: float | None
     """Most that the times may be wrong by; None: the host's clock was not measured."""
     start: HostStart | None = None
@@ -50,23 +51,16 @@ class HostWork:
 def host_work(
     host: str,
     phase: PhaseResult,
-    folder: Path,
+    samples: Samples,
     clock: tuple[float | None, float | None],
     start: HostStart | None,
 ) -> HostWork | str:
-    """From a host's folder on the controller, or why its samples tell nothing.
+    """From the samples of a host's run, or why they tell nothing.
 
     ``clock``: its offset and the error of that, in seconds.
     """
-    # NumPy and Parquet take a moment, which a report without a second host does not need.
-    from ..samples.read import SamplesError, read_samples
-
     if phase.started_monotonic_ns is None:
         return "it does not tell its monotonic clock"
-    try:
-        samples = read_samples(folder / PHASES / phase.name / SAMPLES, phase.samples, answers=False)
-    except SamplesError as error:
-        return f"{SAMPLES}: {error}"
     lasted_s = (phase.ended_utc - phase.started_utc).total_seconds()
     earliest = int(samples.last_token_ns.min()) - phase.started_monotonic_ns
     latest = int(samples.last_token_ns.max()) - phase.started_monotonic_ns
@@ -78,7 +72,7 @@ def host_work(
         host=host,
         start_ns=start_ns,
         last_token_ns=samples.last_token_ns - phase.started_monotonic_ns + start_ns,
-        output_tokens=samples.output_tokens,
+        output_tokens=samples.output_tokens.astype(np.uint32),
         clock_error_s=error_s if offset_s is not None else None,
         start=start,
     )
@@ -92,7 +86,8 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
     inside = [(host.last_token_ns > begin) & (host.last_token_ns <= end) for host in work]
     window_s = (end - begin) / SECOND_NS
     tokens = sum(
-        int(host.output_tokens[mask].sum()) for host, mask in zip(work, inside, strict=True)
+        int(host.output_tokens[mask].sum(dtype=np.int64))
+        for host, mask in zip(work, inside, strict=True)
     )
     samples = sum(int(mask.sum()) for mask in inside)
     makespan_s = (last - first) / SECOND_NS
@@ -109,7 +104,7 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
         samples_per_second=round(samples / window_s, 4) if window_s > 0 else None,
         makespan_s=round(makespan_s, 6),
         makespan_tokens_per_second=round(
-            sum(int(host.output_tokens.sum()) for host in work) / makespan_s, 4
+            sum(int(host.output_tokens.sum(dtype=np.int64)) for host in work) / makespan_s, 4
         ),
         start_skew_s=round(skew_s, 6),
         clock_error_s=max((e for e in errors if e is not None), default=None)

@@ -237,7 +237,7 @@ class TestReadBundle:
         assert host_a.read(folder).problems == ("more: not in the manifest",)
 
     @pytest.mark.parametrize(
-        "name", ["../host-a/host.json", "phases/../host.json", "/etc/hostname", "a\0b", ""]
+        "name", ["../host-a/host.json", "phases/../host.json", "/etc/hostname", ""]
     )
     def test_refuses_a_path_that_leaves_the_folder(
         self, host_a: HostRun, folder: Path, name: str
@@ -246,6 +246,18 @@ class TestReadBundle:
         assert host_a.read(folder).problems == (
             f"{MANIFEST}: {name!r}: a path that leaves the folder",
         )
+
+    @pytest.mark.parametrize(
+        "name", ["a\0b", "a\nb", "\x1b[31m", "a b", "<b>", "é" * 200, "a" * 256, "a\\b", "a:b"]
+    )
+    def test_refuses_a_name_that_no_agent_gives(
+        self, host_a: HostRun, folder: Path, name: str
+    ) -> None:
+        edit_json(folder / MANIFEST, lambda m: m["files"].update({name: m["files"][PLAN]}))
+        (problem,) = host_a.read(folder).problems
+        assert problem.startswith(f"{MANIFEST}: '")
+        assert problem.endswith(": not a file's name that an agent gives")
+        assert problem.isprintable()
 
     def test_bears_a_path_that_no_file_system_has(self, host_a: HostRun, folder: Path) -> None:
         name = "a" * 5000

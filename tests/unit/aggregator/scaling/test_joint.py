@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loadfleet_agent.contract.result import HostResult, PhaseResult
+from loadfleet_agent.contract.run_folder import PHASES, SAMPLES
 from loadfleet_aggregator.collect import SeenClock, note_host
 from loadfleet_aggregator.fleet.common_start import HostStart, note_start
 from loadfleet_aggregator.report.build import build_report
+from loadfleet_aggregator.samples.read import Samples, read_samples
 from loadfleet_aggregator.scaling.joint import HostWork, host_work, joint_throughput
 
 from ..helpers import HostRun, make_run
@@ -34,7 +36,7 @@ def work(
         host=host,
         start_ns=round((EPOCH_S + start_s) * SECOND_NS),
         last_token_ns=np.array(ends, np.int64),
-        output_tokens=np.full(len(ends), 100, np.int64),
+        output_tokens=np.full(len(ends), 100, np.uint32),
         clock_error_s=error_s,
         start=start,
     )
@@ -98,16 +100,31 @@ def test_without_a_common_window_there_is_no_rate() -> None:
     assert found.makespan_tokens_per_second == pytest.approx(400 / 7)
 
 
+def test_a_host_whose_samples_tell_nothing_is_named() -> None:
+    found = joint_throughput(
+        [work("a", 0, [1, 5], start=told("a")), work("b", 0, [1, 5], start=told("b"))],
+        ["c: samples.parquet: cut off"],
+    )
+    assert (found.hosts, found.synchronised) == (2, False)
+    assert found.note == "without c: samples.parquet: cut off"
+
+
 class TestOfRealRuns:
     @staticmethod
     def phase(run: HostRun) -> PhaseResult:
         result = HostResult.model_validate_json((run.folder / "result.json").read_bytes())
         return result.phases[0]
 
+    @staticmethod
+    def samples(run: HostRun) -> Samples:
+        phase = TestOfRealRuns.phase(run)
+        path = run.folder / PHASES / phase.name / SAMPLES
+        return read_samples(path, phase.samples, answers=False)
+
     def test_times_are_those_of_the_run_less_the_offset(self, host_a: HostRun) -> None:
         phase = self.phase(host_a)
-        plain = host_work("host-a", phase, host_a.folder, (0.0, 0.01), None)
-        moved = host_work("host-a", phase, host_a.folder, (1.5, 0.01), None)
+        plain = host_work("host-a", phase, self.samples(host_a), (0.0, 0.01), None)
+        moved = host_work("host-a", phase, self.samples(host_a), (1.5, 0.01), None)
         assert isinstance(plain, HostWork)
         assert isinstance(moved, HostWork)
         assert plain.output_tokens.size == phase.samples
@@ -124,13 +141,8 @@ class TestOfRealRuns:
         later = phase.model_copy(
             update={"started_monotonic_ns": phase.started_monotonic_ns + 3600 * SECOND_NS}
         )
-        found = host_work("host-a", later, host_a.folder, (0.0, 0.0), None)
+        found = host_work("host-a", later, self.samples(host_a), (0.0, 0.0), None)
         assert found == "samples.parquet: a last token lies outside of the run"
-
-    def test_a_file_that_is_gone_tells_nothing(self, host_a: HostRun, tmp_path: Path) -> None:
-        found = host_work("host-a", self.phase(host_a), tmp_path, (0.0, 0.0), None)
-        assert isinstance(found, str)
-        assert found.startswith("samples.parquet: ")
 
     def test_the_report_has_clocks_and_joint_throughput(
         self, host_a: HostRun, host_b: HostRun, tmp_path: Path
