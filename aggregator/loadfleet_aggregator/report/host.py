@@ -16,6 +16,7 @@ from loadfleet_agent.contract.run_folder import DETAIL_LOG, ENGINE_LOAD, PHASES,
 from pydantic import ValidationError
 
 from ..bundle import Bundle, read_bundle
+from ..fleet.clock import ClockReading
 from ..fleet.common_start import read_start
 from ..fleet.prices import Prices
 from ..fleet.record import CONTROLLER, HOSTS, PLANS, ControllerNote, HostRecord
@@ -103,7 +104,6 @@ def read_host(task: HostTask) -> HostReading:
             phases = [_phase_report(r, bundle, result, sensors, task.prices) for r in records]
     clock = seen_clock(note)
     offset = clock.offset_s if clock else None
-    error = clock.error_s if clock else None
     report = HostReport(
         name=name,
         verdict=judge_host(task.record, note, bundle),
@@ -125,7 +125,7 @@ def read_host(task: HostTask) -> HostReading:
             *_doubts(records),
         ),
         clock_offset_s=offset,
-        clock_error_s=error,
+        clock_error_s=clock.error_s if clock else None,
     )
     clock_off = clock_off_s(phases, task.created_utc, note.noted_utc if note else None)
     measured = [phase.telemetry for phase in phases if phase.mode == Mode.PERFORMANCE]
@@ -153,7 +153,7 @@ def read_host(task: HostTask) -> HostReading:
             if of_phase.answers is not None
         },
         work={
-            of_phase.traced.phase.scenario: _work(task, of_phase, (offset, error))
+            of_phase.traced.phase.scenario: _work(task, of_phase, clock)
             for of_phase in records
             if of_phase.traced.phase.mode is Mode.PERFORMANCE
         },
@@ -211,9 +211,7 @@ def _records(folder: Path, phase: PhaseResult, bundle: Bundle) -> _Records:
     )
 
 
-def _work(
-    task: HostTask, records: _Records, clock: tuple[float | None, float | None]
-) -> HostWork | str:
+def _work(task: HostTask, records: _Records, clock: ClockReading | None) -> HostWork | str:
     phase, samples = records.traced.phase, records.traced.samples
     if samples is None:
         return f"{SAMPLES}: {records.reason}"

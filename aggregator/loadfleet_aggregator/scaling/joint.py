@@ -2,7 +2,7 @@
 
 Each host tells its samples on its own monotonic clock, and one moment, the start of the run, on
 that and on its wall clock; how far the wall clock is from the controller's is measured while the
-host is watched. All here is whole nanoseconds, so that nothing is lost on the way.
+host is watched.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ import numpy.typing as npt
 from loadfleet_agent.contract.result import PhaseResult
 from loadfleet_agent.contract.run_folder import SAMPLES
 
+from ..fleet.clock import ClockReading
 from ..fleet.common_start import HostStart
 from ..samples.read import Samples
 from ..text.listing import some
 from .model import JointThroughput
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_YEAR = 9000
 SECOND_NS = 10**9
+TICK_NS = 100_000
+"""No clock over a network is right to a tenth of a millisecond; so a sample takes half the room,
+and a thousand hosts fit into memory."""
+LONGEST_NS = 4 * 86_400 * SECOND_NS
+"""In ticks it still fits into 32 bits."""
 LATE_S = 1.0
 """Starts farther apart than this are told, whatever was agreed on."""
 SLACK_S = 60.0
@@ -31,13 +38,14 @@ SLACK_S = 60.0
 
 @dataclass(frozen=True)
 class HostWork:
-    """One host's performance run on the controller's clock, in nanoseconds since 1970."""
+    """One host's performance run on the controller's clock."""
 
     host: str
     start_ns: int
-    last_token_ns: npt.NDArray[np.int64]
+    """Since 1970."""
+    last_token_ticks: npt.NDArray[np.uint32]
+    """Of each sample, since the start."""
     output_tokens: npt.NDArray[np.uint32]
-    """As small as can be: a report holds those of all hosts."""
     clock_error_s: float | None
     """Most that the times may be wrong by; None: the host's clock was not measured."""
     start: HostStart | None = None
@@ -45,35 +53,42 @@ class HostWork:
 
     @property
     def end_ns(self) -> int:
-        return int(self.last_token_ns.max())
+        return self.start_ns + int(self.last_token_ticks.max()) * TICK_NS
+
+    def within(self, begin_ns: int, end_ns: int) -> npt.NDArray[np.bool_]:
+        """Which samples ended after the one moment and not after the other."""
+        # Numbers of any size on this side: a host may say that it is in another millennium.
+        after, until = ((at_ns - self.start_ns) // TICK_NS for at_ns in (begin_ns, end_ns))
+        return (self.last_token_ticks > after) & (self.last_token_ticks <= until)
 
 
 def host_work(
     host: str,
     phase: PhaseResult,
     samples: Samples,
-    clock: tuple[float | None, float | None],
+    clock: ClockReading | None,
     start: HostStart | None,
 ) -> HostWork | str:
-    """From the samples of a host's run, or why they tell nothing.
-
-    ``clock``: its offset and the error of that, in seconds.
-    """
+    """From a host's own samples, or why they tell nothing of other hosts' time."""
     if phase.started_monotonic_ns is None:
         return "it does not tell its monotonic clock"
+    if not EPOCH.year < phase.started_utc.year < LAST_YEAR:
+        return f"its clock says that it is the year {phase.started_utc.year}"
     lasted_s = (phase.ended_utc - phase.started_utc).total_seconds()
+    # Python's own numbers first: what a host says of its clock may be of any size.
     earliest = int(samples.last_token_ns.min()) - phase.started_monotonic_ns
     latest = int(samples.last_token_ns.max()) - phase.started_monotonic_ns
-    if earliest < 0 or latest > (lasted_s + SLACK_S) * SECOND_NS:
+    if earliest < 0 or latest > min((lasted_s + SLACK_S) * SECOND_NS, LONGEST_NS):
         return f"{SAMPLES}: a last token lies outside of the run"
-    offset_s, error_s = clock
-    start_ns = _ns(phase.started_utc) - round((offset_s or 0.0) * SECOND_NS)
+    offset_s = clock.offset_s if clock is not None else 0.0
     return HostWork(
         host=host,
-        start_ns=start_ns,
-        last_token_ns=samples.last_token_ns - phase.started_monotonic_ns + start_ns,
+        start_ns=_ns(phase.started_utc) - round(offset_s * SECOND_NS),
+        last_token_ticks=((samples.last_token_ns - phase.started_monotonic_ns) // TICK_NS).astype(
+            np.uint32
+        ),
         output_tokens=samples.output_tokens.astype(np.uint32),
-        clock_error_s=error_s if offset_s is not None else None,
+        clock_error_s=clock.error_s if clock is not None else None,
         start=start,
     )
 
@@ -83,11 +98,10 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
     begin = max(host.start_ns for host in work)
     end = min(host.end_ns for host in work)
     first, last = min(host.start_ns for host in work), max(host.end_ns for host in work)
-    inside = [(host.last_token_ns > begin) & (host.last_token_ns <= end) for host in work]
+    inside = [host.within(begin, end) for host in work]
     window_s = (end - begin) / SECOND_NS
     tokens = sum(
-        int(host.output_tokens[mask].sum(dtype=np.int64))
-        for host, mask in zip(work, inside, strict=True)
+        int(host.output_tokens[mask].sum()) for host, mask in zip(work, inside, strict=True)
     )
     samples = sum(int(mask.sum()) for mask in inside)
     makespan_s = (last - first) / SECOND_NS
@@ -104,7 +118,7 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
         samples_per_second=round(samples / window_s, 4) if window_s > 0 else None,
         makespan_s=round(makespan_s, 6),
         makespan_tokens_per_second=round(
-            sum(int(host.output_tokens.sum(dtype=np.int64)) for host in work) / makespan_s, 4
+            sum(int(host.output_tokens.sum()) for host in work) / makespan_s, 4
         ),
         start_skew_s=round(skew_s, 6),
         clock_error_s=max((e for e in errors if e is not None), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from loadfleet_agent.contract.result import HostResult, PhaseResult
 from loadfleet_agent.contract.run_folder import PHASES, SAMPLES
 from loadfleet_aggregator.collect import SeenClock, note_host
+from loadfleet_aggregator.fleet.clock import ClockReading
 from loadfleet_aggregator.fleet.common_start import HostStart, note_start
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.samples.read import Samples, read_samples
-from loadfleet_aggregator.scaling.joint import HostWork, host_work, joint_throughput
+from loadfleet_aggregator.scaling.joint import TICK_NS, HostWork, host_work, joint_throughput
 
 from ..helpers import HostRun, make_run
 
@@ -31,11 +33,11 @@ def work(
     start: HostStart | None = None,
 ) -> HostWork:
     """A sample of 100 tokens ends at each of these moments."""
-    ends = [round((EPOCH_S + end) * SECOND_NS) for end in ends_s]
+    ends = [round((end - start_s) * SECOND_NS / TICK_NS) for end in ends_s]
     return HostWork(
         host=host,
         start_ns=round((EPOCH_S + start_s) * SECOND_NS),
-        last_token_ns=np.array(ends, np.int64),
+        last_token_ticks=np.array(ends, np.uint32),
         output_tokens=np.full(len(ends), 100, np.uint32),
         clock_error_s=error_s,
         start=start,
@@ -91,6 +93,13 @@ def test_otherwise_it_says_why_not(other: HostStart | None, note: str) -> None:
     assert note in found.note
 
 
+def test_hosts_centuries_apart_are_no_error() -> None:
+    far = replace(work("b", 0, [1, 5]), start_ns=200 * 365 * 86_400 * SECOND_NS)
+    found = joint_throughput([work("a", 0, [1, 5]), far])
+    assert found.tokens_per_second is None
+    assert found.makespan_s > 10**9
+
+
 def test_without_a_common_window_there_is_no_rate() -> None:
     found = joint_throughput([work("a", 0, [1, 2]), work("b", 5, [6, 7], error_s=None)])
     assert found.tokens_per_second is None
@@ -123,26 +132,45 @@ class TestOfRealRuns:
 
     def test_times_are_those_of_the_run_less_the_offset(self, host_a: HostRun) -> None:
         phase = self.phase(host_a)
-        plain = host_work("host-a", phase, self.samples(host_a), (0.0, 0.01), None)
-        moved = host_work("host-a", phase, self.samples(host_a), (1.5, 0.01), None)
+        samples = self.samples(host_a)
+        plain = host_work("host-a", phase, samples, ClockReading(0.0, 0.01), None)
+        moved = host_work("host-a", phase, samples, ClockReading(1.5, 0.01), None)
         assert isinstance(plain, HostWork)
         assert isinstance(moved, HostWork)
         assert plain.output_tokens.size == phase.samples
         start_s, end_s = phase.started_utc.timestamp(), phase.ended_utc.timestamp()
         assert plain.start_ns / SECOND_NS == pytest.approx(start_s, abs=1e-6)
-        assert start_s <= plain.last_token_ns.min() / SECOND_NS
+        assert plain.start_ns < plain.end_ns
         assert plain.end_ns / SECOND_NS <= end_s + 0.05
-        assert set((plain.last_token_ns - moved.last_token_ns).tolist()) == {1_500_000_000}
+        assert plain.end_ns - moved.end_ns == 1_500_000_000
         assert plain.start_ns - moved.start_ns == 1_500_000_000
 
-    def test_samples_of_another_time_tell_nothing(self, host_a: HostRun) -> None:
+    @pytest.mark.parametrize("moved_ns", [3600 * SECOND_NS, -10 * 86_400 * SECOND_NS, 2**70])
+    def test_samples_of_another_time_tell_nothing(self, host_a: HostRun, moved_ns: int) -> None:
         phase = self.phase(host_a)
         assert phase.started_monotonic_ns is not None
-        later = phase.model_copy(
-            update={"started_monotonic_ns": phase.started_monotonic_ns + 3600 * SECOND_NS}
+        other = phase.model_copy(
+            update={
+                "started_monotonic_ns": phase.started_monotonic_ns + moved_ns,
+                "ended_utc": phase.ended_utc + timedelta(days=30),
+            }
         )
-        found = host_work("host-a", later, self.samples(host_a), (0.0, 0.0), None)
+        found = host_work("host-a", other, self.samples(host_a), None, None)
         assert found == "samples.parquet: a last token lies outside of the run"
+
+    @pytest.mark.parametrize("year", [1, 1970, 9999])
+    def test_a_host_of_another_age_tells_nothing(self, host_a: HostRun, year: int) -> None:
+        phase = self.phase(host_a)
+        there = {"started_utc": phase.started_utc.replace(year=year)}
+        found = host_work(
+            "host-a", phase.model_copy(update=there), self.samples(host_a), None, None
+        )
+        assert found == f"its clock says that it is the year {year}"
+
+    def test_without_its_monotonic_clock_there_is_nothing(self, host_a: HostRun) -> None:
+        old = self.phase(host_a).model_copy(update={"started_monotonic_ns": None})
+        found = host_work("host-a", old, self.samples(host_a), None, None)
+        assert found == "it does not tell its monotonic clock"
 
     def test_the_report_has_clocks_and_joint_throughput(
         self, host_a: HostRun, host_b: HostRun, tmp_path: Path

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from loadfleet_agent.contract.base import utc_now
+from loadfleet_agent.contract.status import Status
 
 from ..helpers import load_plugin
 
@@ -128,17 +131,28 @@ class TestLine:
         assert agent_wait._line(look, quiet) == line
 
 
+def whole_status() -> str:
+    """status.json as an agent writes it."""
+    now = utc_now()
+    more = {"run_id": "r", "plan_hash": "a" * 64, "rate_per_s": 0.0, "attempt": 1, "pid": 7}
+    times = dict.fromkeys(("started_utc", "updated_utc", "last_progress_utc"), now)
+    return Status.model_validate(STATUS | more | times | {"systemd_unit": None}).model_dump_json(
+        indent=2
+    )
+
+
 class TestRead:
     def test_takes_clock_lock_and_status_from_what_a_look_printed(self) -> None:
-        text = 'clock 100.5\nboot-1\n99\n{\n  "state": "running"\n}\n\nclock 100.75'
-        assert agent_wait._read(text) == agent_wait.Reading(
-            "boot-1", True, {"state": "running"}, (100.5, 100.75)
-        )
+        status = whole_status()
+        found = agent_wait._read(f"clock 100.5\nboot-1\n99\n{status}\n\nclock 100.75")
+        assert (found.boot_id, found.alive, found.clock) == ("boot-1", True, (100.5, 100.75))
+        assert found.status == json.loads(status)
 
     @pytest.mark.parametrize("date", ["clock 1700000000.%N", "clock"])
     def test_without_a_clock_that_can_be_read_all_else_is_taken(self, date: str) -> None:
-        text = f'{date}\nboot-1\n0\n{{"state": "done"}}\n\n{date}'
-        assert agent_wait._read(text) == agent_wait.Reading("boot-1", False, {"state": "done"})
+        found = agent_wait._read(f"{date}\nboot-1\n0\n{whole_status()}\n\n{date}")
+        assert (found.boot_id, found.alive, found.clock) == ("boot-1", False, None)
+        assert found.status["phase"] == STATUS["phase"]
 
     def test_without_a_status(self) -> None:
         assert agent_wait._read("clock 1.5\nboot-1\n99\n\nclock 2.5").status == {}
