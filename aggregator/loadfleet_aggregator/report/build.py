@@ -291,7 +291,8 @@ def _flags(
                 host.engine,
                 [phase for phase in measured if phase],
                 memory_before_mib(sensors) if sensors else (),
-            ) | {"clock off s": clocks[host.name]}
+                clocks[host.name],
+            )
         # Hosts on one machine take from each other: their speeds say nothing about them.
         speeds = {
             host.name: host_speeds(bundle.result)
