@@ -339,7 +339,8 @@ def test_what_is_not_wrong_by_itself_is_shown_and_harms_no_other_host(
     fleet.assert_others_unharmed(report)
     assert fleet.host(report).verdict.kind is VerdictKind.OK
     page = (fleet.folder / "report.html").read_text("utf-8")
-    assert "<script" not in page.lower()
+    assert "<script>alert" not in page.lower()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for name in FILES[1:]:
         text = (fleet.folder / name).read_text("utf-8")
         assert not {"\x1b", "\u202e", "\0"} & set(text)

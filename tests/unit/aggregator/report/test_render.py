@@ -300,13 +300,20 @@ class TestCsv:
         assert rows[2]["offline_tokens_per_second"] == ""
         assert float(rows[0]["server_ttft_p99_ms"]) > 0
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
     def test_quotes_what_a_spreadsheet_takes_for_a_formula(self, fleet: Path, start: str) -> None:
         hostile = f'{start}HYPERLINK("http://x")'
         report = noted(fleet, "host-b", "failed", hostile, hostile)
         rows = list(csv.DictReader(io.StringIO(render_csv(report))))
         assert rows[1]["reason"] == f"'{hostile}"
         assert [value for value in rows[1].values() if value.startswith(start)] == []
+
+    @pytest.mark.parametrize("space", ["\t", "\r\n", "  ", "\x0b"])
+    def test_lets_no_space_hide_a_formula(self, fleet: Path, space: str) -> None:
+        hostile = f'{space}=HYPERLINK("http://x")'
+        report = noted(fleet, "host-b", "failed", hostile, hostile)
+        rows = list(csv.DictReader(io.StringIO(render_csv(report))))
+        assert rows[1]["reason"] == '\'=HYPERLINK("http://x")'
 
 
 class TestFiles:
