@@ -162,7 +162,7 @@ class ScenarioReport(Frozen):
 
     group: str
     scenario: Scenario
-    hosts: tuple[HostThroughput, ...]
+    hosts: tuple[HostThroughput, ...] = Field(min_length=1)
     valid_hosts: Count
     aggregate_tokens_per_second: float | None = Field(
         description="sum over valid hosts; None where hosts share a machine"

@@ -207,12 +207,18 @@ def _seen(value: object) -> object:
     return "\n".join(printable(line) for line in value.split("\n"))
 
 
+def _seen_without_tags(value: object) -> object:
+    """The same in Markdown, which lets tags through."""
+    seen = _seen(value)
+    return seen.replace("<", "&lt;") if isinstance(seen, str) else seen
+
+
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("loadfleet_aggregator.report"),
         autoescape=select_autoescape(["html.j2"]) if html else False,
         undefined=StrictUndefined,
-        finalize=_seen if html else None,
+        finalize=_seen if html else _seen_without_tags,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loadfleet_agent.contract.loadgen_log import PERCENTILES
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
     HOST_FACTS,
@@ -95,7 +94,7 @@ NAMED: dict[str, tuple[Way, str]] = {
             "NaN": float("nan"), "infinity": float("inf"), "1e308": 1e308, "text": "many",
             "null": None, "an integer of 4000 digits": 10**4000,
         }.items()
-    },  # fmt: skip
+    },
     **{
         f"{label} as a count": (
             lambda f, v=value: told(f, RESULT, place(v, *PHASE, "samples")),
@@ -146,12 +145,12 @@ NAMED: dict[str, tuple[Way, str]] = {
         lambda f: told(f, RESULT, place(dict.fromkeys(map(str, range(10_000)), 1), "engine",
                                         "settings")),
         f"{RESULT}: engine.settings: ",
-    ),  # fmt: skip
+    ),
     "1,000 GPUs": (
         lambda f: told(f, HOST_FACTS, lambda h: h.update(gpus=[
             h["gpus"][0] | {"index": index} for index in range(1000)])),
         f"{HOST_FACTS}: gpus: ",
-    ),  # fmt: skip
+    ),
     "a GPU twice": (
         lambda f: told(f, HOST_FACTS, lambda h: h["gpus"].append(h["gpus"][0])),
         f"{HOST_FACTS}: : Value error, gpus: an index is told twice",
@@ -179,7 +178,7 @@ NAMED: dict[str, tuple[Way, str]] = {
             "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00",
             "9999-12-31T23:59:59-14:00", "2026-08-01T12:00:00", "",
         )
-    },  # fmt: skip
+    },
     "an end before the start": (
         lambda f: told(f, RESULT, place("2026-07-01T12:00:00Z", *PHASE, "ended_utc")),
         f"{RESULT}: phases.0: Value error, ended_utc is before started_utc",
@@ -195,7 +194,7 @@ NAMED: dict[str, tuple[Way, str]] = {
                 "a lone surrogate": b'{"run_id": "\\ud800"}', "deep nesting": b"[" * 200_000,
             "null": b"null", "zeros": bytes(1000), "too much": b" " * (17 << 20),
         }.items()
-    },  # fmt: skip
+    },
     "a nest in LoadGen's log": (
         lambda f: overwritten(f, DETAIL, b':::MLLOG {"key": ' + b"[" * 200_000),
         f"{DETAIL}:1: not a LoadGen line: ",
@@ -213,17 +212,17 @@ NAMED: dict[str, tuple[Way, str]] = {
         lambda f: edit_json(f.hostile / MANIFEST, lambda m: m["files"].update(
             {MANIFEST: m["files"][PLAN]})),
         f"{MANIFEST}: checksum differs",
-    ),  # fmt: skip
+    ),
     "a manifest of 100,000 files": (
         lambda f: edit_json(f.hostile / MANIFEST, lambda m: m["files"].update(
             {f"f{i}": m["files"][PLAN] for i in range(20_000)})),
         f"{MANIFEST}: files: ",
-    ),  # fmt: skip
+    ),
     "a link to a file of another host": (
         lambda f: ((f.hostile / RESULT).unlink(),
                    (f.hostile / RESULT).symlink_to(f.hostile.with_name("gpu-a") / RESULT)),
         f"{RESULT}: ",
-    ),  # fmt: skip
+    ),
     "a pipe for the result": (
         lambda f: ((f.hostile / RESULT).unlink(), os.mkfifo(f.hostile / RESULT)),
         f"{RESULT}: ",
