@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from ..text.figures import NO_VALUE, milliseconds, number, signed_share
 from ..text.listing import some
 from ..text.markdown import cell
+from ..text.terminal import printable
 
 
 def environment(*, html: bool) -> Environment:
@@ -17,6 +19,7 @@ def environment(*, html: bool) -> Environment:
         loader=PackageLoader(__package__, "templates/html" if html else "templates/markdown"),
         autoescape=select_autoescape(["html.j2"]) if html else False,
         undefined=StrictUndefined,
+        finalize=_seen if html else _seen_without_tags,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -34,6 +37,20 @@ def environment(*, html: bool) -> Environment:
         "cell": cell,
     }
     return made
+
+
+def _seen(value: object) -> object:
+    """Every text that goes into the page: letters that would not be seen, or that would turn the
+    others around, are written as what they are. Tags are left to autoescape."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "\n".join(printable(line) for line in value.split("\n"))
+
+
+def _seen_without_tags(value: object) -> object:
+    """The same in Markdown, which lets tags through."""
+    seen = _seen(value)
+    return seen.replace("<", "&lt;") if isinstance(seen, str) else seen
 
 
 def utc(time: datetime) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from loadfleet_agent.contract.benchmark import Scenario
 
+from ..text.terminal import printable
 from .model import FleetReport, HostReport, PhaseReport
 from .performance import performance_runs
 from .views.standing import place_hosts
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@")
 SERVED = {Scenario.SERVER: "server", Scenario.INTERACTIVE: "interactive"}
 CSV_COLUMNS = (
     "host",
@@ -156,9 +157,11 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def _cell(value: object) -> object:
-    """Text that a spreadsheet would take for a formula is quoted; a number may be negative."""
+    """Text on one line, quoted where a spreadsheet would take it for a formula; a number may be
+    negative."""
     if value is None:
         return ""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    line = printable(value)
+    return f"'{line}" if line.startswith(FORMULA) else line

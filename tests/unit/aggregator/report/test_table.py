@@ -47,7 +47,7 @@ def test_tells_flags_clocks_and_agreement(eight: FleetReport) -> None:
     assert (rows["gpu-5"]["flag"], rows["gpu-5"]["accuracy_passed"]) == ("", "")
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
 def test_quotes_what_a_spreadsheet_takes_for_a_formula(fleet: Path, start: str) -> None:
     hostile = f'{start}HYPERLINK("http://x")'
     report = noted(fleet, "host-b", "failed", hostile, hostile)
@@ -55,3 +55,10 @@ def test_quotes_what_a_spreadsheet_takes_for_a_formula(fleet: Path, start: str) 
     row = rows_of(report)["host-b"]
     assert row["reason"] == f"'{hostile}"
     assert [value for value in row.values() if value.startswith(start)] == []
+
+
+@pytest.mark.parametrize("space", ["\t", "\r\n", "  ", "\x0b"])
+def test_lets_no_space_hide_a_formula(fleet: Path, space: str) -> None:
+    hostile = f'{space}=HYPERLINK("http://x")'
+    row = rows_of(noted(fleet, "host-b", "failed", hostile, hostile))["host-b"]
+    assert row["reason"] == '\'=HYPERLINK("http://x")'
