@@ -16,6 +16,8 @@ MANIFEST = "manifest.json"
 AGENT_LOG = "agent.log"
 ENGINE_LOG = "engine.log"
 PHASES = "phases"
+STARTS = "starts"
+"""Folder of what ``go`` told: a phase's name with .json, a StartSignal."""
 
 PHASE_RESULT = "phase.json"
 RATE_RESULT = "rate.json"

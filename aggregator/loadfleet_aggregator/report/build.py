@@ -13,6 +13,7 @@ from ..fleet.prices import Prices
 from ..fleet.record import HostRecord, RunRecord, read_record
 from ..samples.agreement import AnswerStore, Book, find_agreements
 from ..samples.model import Agreement
+from ..scaling.fill import Work, with_joint
 from ..stragglers.clock import TOLERANCE_S
 from ..stragglers.evidence import Evidence
 from ..stragglers.find import find_flags, worst_first
@@ -35,6 +36,13 @@ DEFINITIONS = {
     "TPOT": "time per output token after the first: (end - first token) / (tokens - 1)",
     "aggregate capacity": "sum of the tokens/s of independent hosts, each under its own LoadGen; "
     "never an MLPerf result, which needs one LoadGen in front of all hosts",
+    "joint throughput": "what the hosts did at one time: output tokens of all samples whose last "
+    "token came within the common window, over its length. The window begins as the last host "
+    "began and ends as the first one ended, by the controller's clock",
+    "synchronised": "all hosts were ready, and were told one moment at which to start",
+    "makespan": "from the first host's start to the last one's end; all samples over it are what "
+    "the fleet did as a whole",
+    "imbalance": "longest run over the mean run, less 1: what the fleet waits for its slowest host",
     "of best": "tokens/s as a share of the fastest valid host with the same plan",
     "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
     "all samples, as MLPerf's evaluation script",
@@ -74,6 +82,7 @@ class _Fleet:
     traces: dict[str, tuple[Trace, ...]]
     clocks: dict[str, float]
     """By how many seconds each is wrong at the least."""
+    work: dict[str, Work]
     agreement: tuple[Agreement, ...]
 
 
@@ -98,7 +107,7 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
     coverage = _coverage(record, hosts)
     ended = [phase.ended_utc for h in hosts if h.name not in wrong for phase in h.phases]
-    scenarios = scenario_reports(hosts)
+    scenarios = with_joint(scenario_reports(hosts), fleet.work)
     flags, fleet_findings = _flags(hosts, fleet)
     plans = _shared_plans(folder, groups)
     return FleetReport(
@@ -124,7 +133,7 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
 
 def _gather(readings: Iterable[HostReading]) -> _Fleet:
     """Takes the hosts one by one, in the order of their names."""
-    fleet = _Fleet({}, {}, {}, {}, {}, {}, ())
+    fleet = _Fleet({}, {}, {}, {}, {}, {}, {}, ())
     with AnswerStore() as store:
         for reading in readings:
             host = reading.report
@@ -134,6 +143,7 @@ def _gather(readings: Iterable[HostReading]) -> _Fleet:
             fleet.evidence[host.name] = reading.evidence
             fleet.traces[host.name] = reading.traces
             fleet.clocks[host.name] = reading.clock_off_s
+            fleet.work[host.name] = reading.work
             for scenario, answers in reading.answers.items():
                 if host.group is not None and host.dataset is not None:
                     book = Book(host.group, scenario, host.dataset.library_sha256)

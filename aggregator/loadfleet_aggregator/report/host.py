@@ -16,6 +16,8 @@ from loadfleet_agent.contract.run_folder import DETAIL_LOG, ENGINE_LOAD, PHASES,
 from pydantic import ValidationError
 
 from ..bundle import Bundle, read_bundle
+from ..fleet.clock import ClockReading
+from ..fleet.common_start import read_start
 from ..fleet.prices import Prices
 from ..fleet.record import CONTROLLER, HOSTS, PLANS, ControllerNote, HostRecord
 from ..samples.answers import Answers, answers_by_sample
@@ -23,6 +25,8 @@ from ..samples.check import contradictions
 from ..samples.latency import disagreements, latency_curves
 from ..samples.model import LatencyCurve
 from ..samples.read import Samples, SamplesError, read_samples
+from ..scaling.fill import seen_clock
+from ..scaling.joint import HostWork, host_work
 from ..stragglers.clock import clock_off_s
 from ..stragglers.evidence import Evidence, host_evidence
 from ..stragglers.model import Speed
@@ -64,6 +68,8 @@ class HostReading:
     """By how much its clock is wrong at the least."""
     answers: dict[Scenario, Answers]
     """Of its valid accuracy runs."""
+    work: dict[Scenario, HostWork | str]
+    """Its performance runs on the controller's clock, or why their samples tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ def read_host(task: HostTask) -> HostReading:
         if result is not None:
             records = [_records(folder / HOSTS / name, p, bundle) for p in result.phases]
             phases = [_phase_report(r, bundle, result, sensors, task.prices) for r in records]
-    offset = note.clock_offset_s if note else None
+    clock = seen_clock(note)
+    offset = clock.offset_s if clock else None
     report = HostReport(
         name=name,
         verdict=judge_host(task.record, note, bundle),
@@ -112,9 +119,13 @@ def read_host(task: HostTask) -> HostReading:
         model=result.model if result else None,
         dataset=result.dataset if result else None,
         engine=result.engine if result else None,
-        warnings=(*(result.warnings if result else ()), *_doubts(records)),
+        warnings=(
+            *(result.warnings if result else ()),
+            *((clock.warning,) if clock and clock.is_off else ()),
+            *_doubts(records),
+        ),
         clock_offset_s=offset,
-        clock_error_s=note.clock_error_s if note else None,
+        clock_error_s=clock.error_s if clock else None,
     )
     clock_off = clock_off_s(phases, task.created_utc, note.noted_utc if note else None)
     measured = [phase.telemetry for phase in phases if phase.mode == Mode.PERFORMANCE]
@@ -128,8 +139,8 @@ def read_host(task: HostTask) -> HostReading:
             report.engine,
             [phase for phase in measured if phase],
             memory_before_mib(sensors) if sensors else (),
-        )
-        | {"clock off s": clock_off},
+            clock_off,
+        ),
         traces=host_traces(
             [of_phase.traced for of_phase in records],
             sensors,
@@ -140,6 +151,11 @@ def read_host(task: HostTask) -> HostReading:
             of_phase.traced.phase.scenario: of_phase.answers
             for of_phase in records
             if of_phase.answers is not None
+        },
+        work={
+            of_phase.traced.phase.scenario: _work(task, of_phase, clock)
+            for of_phase in records
+            if of_phase.traced.phase.mode is Mode.PERFORMANCE
         },
     )
 
@@ -193,6 +209,14 @@ def _records(folder: Path, phase: PhaseResult, bundle: Bundle) -> _Records:
     return _Records(
         TracedPhase(phase, samples, load), curves, answers, reason, disagreements(curves)
     )
+
+
+def _work(task: HostTask, records: _Records, clock: ClockReading | None) -> HostWork | str:
+    phase, samples = records.traced.phase, records.traced.samples
+    if samples is None:
+        return f"{SAMPLES}: {records.reason}"
+    start = read_start(task.folder, phase.name, task.name)
+    return host_work(task.name, phase, samples, clock, start)
 
 
 def _doubts(records: Sequence[_Records]) -> list[str]:

@@ -91,8 +91,12 @@ NAMED: dict[str, tuple[Way, str]] = {
             f"{RESULT}: phases.0.output_tokens.mean: ",
         )
         for label, value in {
-            "NaN": float("nan"), "infinity": float("inf"), "1e308": 1e308, "text": "many",
-            "null": None, "an integer of 4000 digits": 10**4000,
+            "NaN": float("nan"),
+            "infinity": float("inf"),
+            "1e308": 1e308,
+            "text": "many",
+            "null": None,
+            "an integer of 4000 digits": 10**4000,
         }.items()
     },
     **{
@@ -142,13 +146,17 @@ NAMED: dict[str, tuple[Way, str]] = {
         f"{RESULT}: warnings: ",
     ),
     "10,000 settings": (
-        lambda f: told(f, RESULT, place(dict.fromkeys(map(str, range(10_000)), 1), "engine",
-                                        "settings")),
+        lambda f: told(
+            f, RESULT, place(dict.fromkeys(map(str, range(10_000)), 1), "engine", "settings")
+        ),
         f"{RESULT}: engine.settings: ",
     ),
     "1,000 GPUs": (
-        lambda f: told(f, HOST_FACTS, lambda h: h.update(gpus=[
-            h["gpus"][0] | {"index": index} for index in range(1000)])),
+        lambda f: told(
+            f,
+            HOST_FACTS,
+            lambda h: h.update(gpus=[h["gpus"][0] | {"index": index} for index in range(1000)]),
+        ),
         f"{HOST_FACTS}: gpus: ",
     ),
     "a GPU twice": (
@@ -175,8 +183,12 @@ NAMED: dict[str, tuple[Way, str]] = {
             f"{RESULT}: phases.0.started_utc: ",
         )
         for time in (
-            "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00",
-            "9999-12-31T23:59:59-14:00", "2026-08-01T12:00:00", "",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "2026-08-01T12:00:00",
+            "",
         )
     },
     "an end before the start": (
@@ -186,13 +198,19 @@ NAMED: dict[str, tuple[Way, str]] = {
     # Bytes.
     **{
         f"{label} for {name}": (
-            lambda f, n=name, d=data: overwritten(f, n, d), f"{name}: ",
+            lambda f, n=name, d=data: overwritten(f, n, d),
+            f"{name}: ",
         )
         for name in (RESULT, HOST_FACTS, PLAN, MANIFEST, DETAIL)
         for label, data in {
-            "nothing": b"", "half of it": b'{"schema_version": 1, "run_', "no UTF-8": b"\xff\xfe{}",
-                "a lone surrogate": b'{"run_id": "\\ud800"}', "deep nesting": b"[" * 200_000,
-            "null": b"null", "zeros": bytes(1000), "too much": b" " * (17 << 20),
+            "nothing": b"",
+            "half of it": b'{"schema_version": 1, "run_',
+            "no UTF-8": b"\xff\xfe{}",
+            "a lone surrogate": b'{"run_id": "\\ud800"}',
+            "deep nesting": b"[" * 200_000,
+            "null": b"null",
+            "zeros": bytes(1000),
+            "too much": b" " * (17 << 20),
         }.items()
     },
     "a nest in LoadGen's log": (
@@ -209,18 +227,23 @@ NAMED: dict[str, tuple[Way, str]] = {
     ),
     # Files.
     "a manifest that lists itself": (
-        lambda f: edit_json(f.hostile / MANIFEST, lambda m: m["files"].update(
-            {MANIFEST: m["files"][PLAN]})),
+        lambda f: edit_json(
+            f.hostile / MANIFEST, lambda m: m["files"].update({MANIFEST: m["files"][PLAN]})
+        ),
         f"{MANIFEST}: checksum differs",
     ),
     "a manifest of 100,000 files": (
-        lambda f: edit_json(f.hostile / MANIFEST, lambda m: m["files"].update(
-            {f"f{i}": m["files"][PLAN] for i in range(20_000)})),
+        lambda f: edit_json(
+            f.hostile / MANIFEST,
+            lambda m: m["files"].update({f"f{i}": m["files"][PLAN] for i in range(20_000)}),
+        ),
         f"{MANIFEST}: files: ",
     ),
     "a link to a file of another host": (
-        lambda f: ((f.hostile / RESULT).unlink(),
-                   (f.hostile / RESULT).symlink_to(f.hostile.with_name("gpu-a") / RESULT)),
+        lambda f: (
+            (f.hostile / RESULT).unlink(),
+            (f.hostile / RESULT).symlink_to(f.hostile.with_name("gpu-a") / RESULT),
+        ),
         f"{RESULT}: ",
     ),
     "a pipe for the result": (
@@ -316,7 +339,8 @@ def test_what_is_not_wrong_by_itself_is_shown_and_harms_no_other_host(
     fleet.assert_others_unharmed(report)
     assert fleet.host(report).verdict.kind is VerdictKind.OK
     page = (fleet.folder / "report.html").read_text("utf-8")
-    assert "<script" not in page.lower()
+    assert "<script>alert" not in page.lower()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for name in FILES[1:]:
         text = (fleet.folder / name).read_text("utf-8")
         assert not {"\x1b", "\u202e", "\0"} & set(text)
@@ -354,7 +378,12 @@ class TestClocks:
 
     @pytest.mark.parametrize(
         "by",
-        [timedelta(days=-1), timedelta(days=1), timedelta(days=-50 * 365), timedelta(days=150 * 365)],
+        [
+            timedelta(days=-1),
+            timedelta(days=1),
+            timedelta(days=-50 * 365),
+            timedelta(days=150 * 365),
+        ],
         ids=["a day behind", "a day ahead", "1976", "2176"],
     )
     def test_a_wrong_clock_is_flagged_and_changes_no_number(
