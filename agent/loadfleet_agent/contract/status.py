@@ -9,6 +9,9 @@ from pydantic import Field
 
 from .base import Amount, Count, Document, Frozen, Integer, Line, Name, Sha256, Text, UtcTime
 
+MOST_BARRIERS = 16
+"""More than scenarios, of which each has one."""
+
 
 class State(StrEnum):
     RUNNING = "running"
@@ -48,6 +51,8 @@ class FailureCode(StrEnum):
     LOADGEN = "loadgen"
     RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
+    BARRIER_TIMEOUT = "barrier-timeout"
+    NOT_WAITING = "not-waiting"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     INTERNAL = "internal"
@@ -93,6 +98,10 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
     "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.BARRIER_TIMEOUT: "see what kept the other hosts or the controller, and start the "
+    "same run again: it goes on after the finished phases; inactivity.barrier_s is how long it "
+    "waits",
+    FailureCode.NOT_WAITING: "look where it is with: loadfleet-agent status",
     FailureCode.STOPPED: "start the same run again to go on after the finished phases",
     FailureCode.INTERRUPTED: "start the same run again to go on after the finished phases",
     FailureCode.INTERNAL: "this is a fault of loadfleet-agent: please report it with agent.log",
@@ -130,6 +139,15 @@ class Status(Document):
     tokens_per_s: Amount = Field(description="output tokens per second, the last 30 s")
     eta_s: Amount | None = Field(default=None, description="to the end of this phase")
     message: Text
+    barrier: Line | None = Field(
+        default=None,
+        description="the phase that is ready and waits for loadfleet-agent go, or None",
+    )
+    barriers_ahead: tuple[Line, ...] = Field(
+        default=(),
+        max_length=MOST_BARRIERS,
+        description="phases that will still wait so, this one with them, in their order",
+    )
     attempt: Annotated[Count, Field(ge=1)] = Field(description="how often this run was started")
     started_utc: UtcTime
     updated_utc: UtcTime

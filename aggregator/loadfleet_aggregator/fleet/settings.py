@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loadfleet_agent.contract.base import NAME_PATTERN, Frozen, Name
 from loadfleet_agent.contract.dataset import DatasetFile
@@ -71,6 +71,24 @@ class FleetSettings(Frozen):
         default=None, ge=0, description="of electricity, in the same currency"
     )
 
+    sync_wait_s: float = Field(
+        default=1500.0,
+        gt=0,
+        description="with sync_start: hosts that are ready wait so long for the others, then start "
+        "without them; less than inactivity.barrier_s, after which a host gives up by itself",
+    )
+    study: Literal["scaling"] | None = Field(
+        default=None,
+        description="scaling: measure Offline on each host alone and on all together, in turns, "
+        "and report how much of its speed a host keeps",
+    )
+    study_repeats: int = Field(
+        default=3, ge=1, le=20, description="how often a study measures alone and together"
+    )
+    study_hosts: int = Field(
+        default=4, ge=2, description="a study takes so many hosts, the first of those selected"
+    )
+
     @property
     def prices(self) -> Prices:
         return Prices(per_gpu_hour=self.price_per_gpu_hour, per_kwh=self.price_per_kwh)
@@ -99,7 +117,11 @@ class PlannedHost:
 
     def in_run(self, run_id: str) -> PlannedHost:
         """The same host planned for this run."""
-        return replace(self, plan=self.plan.model_copy(update={"run_id": run_id}))
+        return self.with_plan(self.plan.model_copy(update={"run_id": run_id}))
+
+    def with_plan(self, plan: RunPlan) -> PlannedHost:
+        """The same host with another plan."""
+        return replace(self, plan=plan)
 
 
 @dataclass(frozen=True)

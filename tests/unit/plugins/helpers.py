@@ -94,14 +94,18 @@ class Site:
         return f"{path}:{len(before.splitlines()) + 1}"
 
     def play(self, *arguments: str) -> Played:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=LONG_S)
+        return Played(process.returncode, output)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The playbook in the background."""
         command = [BIN / "ansible-playbook", ROOT / "run_benchmark.yml", "-i", self.inventory]
-        done = subprocess.run(
+        return subprocess.Popen(
             [*map(str, command), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LONG_S,
-            check=False,
             cwd=self.folder,
             env=os.environ
             | {
@@ -110,7 +114,6 @@ class Site:
                 "COLUMNS": "1000",
             },
         )
-        return Played(done.returncode, done.stdout)
 
     def report(self) -> Any:
         return json.loads((self.results / "latest" / "report.json").read_bytes())
