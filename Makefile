@@ -59,7 +59,7 @@ test-browser: $(TEST_VENV)/.ready ## open reports in Chromium; installs Debian's
 
 fuzz: $(TEST_VENV)/.ready ## fuzz each reader of files of hosts for SECONDS (60), with the corpus in a temporary folder
 	@$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --require-hashes -r locks/fuzz.txt
-	for target in archive document telemetry loadgen inventory; do \
+	for target in archive document telemetry loadgen samples engine-load inventory; do \
 	  $(TEST_VENV)/bin/python tests/fuzz/fuzz.py $$target $(SECONDS); \
 	done
 
