@@ -1,0 +1,110 @@
+"""Asks an inventory and its hosts by ansible-playbook: over the very connections of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadfleet_agent.contract.base import Frozen
+from pydantic import Field, ValidationError
+
+from .answers import Answers
+
+PLAYBOOK = Path("playbooks") / "doctor.yml"
+HOST_TASKS = 7
+"""Tasks of the playbook that a host may be slow at, each under the time-out."""
+
+
+class Question(Frozen):
+    """Whom to ask, and what."""
+
+    project: Path
+    inventory: Path | None = Field(default=None, description="None: that of ansible.cfg")
+    limit: str | None = None
+    remote: bool = False
+    online: bool = False
+    timeout_s: int = Field(default=60, ge=1, description="for each task of a host")
+    arguments: tuple[str, ...] = Field(default=(), description="more of ansible-playbook's own")
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """ansible-playbook gave none; the text is its own reason, on one line."""
+
+    reason: str
+
+
+def ask(question: Question) -> Answers | NoAnswer:
+    """Runs the playbook with the project's ansible.cfg, whatever else the environment says."""
+    with tempfile.TemporaryDirectory(prefix="loadfleet-doctor-") as scratch:
+        output = Path(scratch) / "answers.json"
+        try:
+            done = subprocess.run(
+                command(question, output),
+                cwd=question.project,
+                env=_environment(question.project),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=120 + (HOST_TASKS * question.timeout_s if question.remote else 0),
+                check=False,
+            )
+        except OSError as error:
+            return NoAnswer(f"ansible-playbook cannot be run: {error.strerror}")
+        except subprocess.TimeoutExpired as error:
+            return NoAnswer(f"ansible-playbook did not end in {error.timeout:.0f} s")
+        try:
+            return Answers.model_validate_json(output.read_bytes())
+        except OSError:
+            return NoAnswer(reason(done.stdout, done.stderr))
+        except ValidationError as error:
+            return NoAnswer(f"its answers are not understood: {error.errors()[0]['loc']}")
+
+
+def command(question: Question, output: Path) -> list[str]:
+    """ansible-playbook of our own environment."""
+    variables = {
+        "doctor_output": str(output),
+        "doctor_remote": question.remote,
+        "doctor_online": question.online,
+        "doctor_timeout_s": question.timeout_s,
+        "preflight_timeout_s": question.timeout_s,
+    }
+    line = [str(Path(sys.executable).parent / "ansible-playbook"), str(PLAYBOOK)]
+    if question.inventory is not None:
+        line += ["--inventory", str(question.inventory)]
+    if question.limit is not None:
+        line += ["--limit", question.limit]
+    return [*line, "--extra-vars", json.dumps(variables), *question.arguments]
+
+
+def _environment(project: Path) -> dict[str, str]:
+    return os.environ | {
+        "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_RETRY_FILES_ENABLED": "0",
+        "ANSIBLE_SSH_RETRIES": "0",  # the first failure is what is asked for
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "COLUMNS": "1000",  # no line of a message is broken
+    }
+
+
+def reason(stdout: str, stderr: str) -> str:
+    """Why there is no answer, of all that ansible-playbook printed."""
+    lines = [line.strip() for line in f"{stderr}\n{stdout}".splitlines()]
+    if any("skipping: no hosts matched" in line for line in lines) or any(
+        "Specified inventory, host pattern and/or --limit leaves us with no hosts" in line
+        for line in lines
+    ):
+        return "no host matches"
+    marks = ("[ERROR]", "ERROR!", "fatal:")
+    told = [line for line in lines if line.startswith(marks)]
+    return (told or [line for line in lines if line] or ["it said nothing"])[0][:400]
