@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..fleet.settings import FleetSettings
 
 
+NO_TOKEN = "no token"
+"""Of roles/hf_auth/tasks/look.yml."""
+
+
 class Answer(BaseModel):
     """Of an Ansible task: what a reader does not know is not read."""
 
@@ -18,9 +22,14 @@ class Answer(BaseModel):
 
     msg: Any = Field(default="", description="of a task that failed; of others whatever they say")
 
+    module_stderr: str = Field(default="", description="of a module that could not run")
+
     @property
     def text(self) -> str:
         """The message on one line, as our tasks and Ansible word it."""
+        if self.module_stderr:
+            last = self.module_stderr.strip().splitlines()[-1:]
+            return f"no module of Ansible runs there: {' '.join(last)}"[:400]
         lines = self.msg if isinstance(self.msg, list) else str(self.msg).splitlines()
         return " ".join(" ".join(str(line) for line in lines).split())[:400]
 
@@ -62,9 +71,16 @@ class Agent(Answer):
 
 
 class Token(Answer):
-    """Whether there is a token; None: its place could not be read."""
+    """Of hf_auth's tasks_from: look, which fails where there is none."""
 
-    stored: bool | None = None
+    failed: bool = False
+
+    @property
+    def stored(self) -> bool | None:
+        """Whether there is a token; None: its place could not be read."""
+        if not self.failed:
+            return True
+        return False if self.msg == NO_TOKEN else None
 
 
 class Proof(Answer):

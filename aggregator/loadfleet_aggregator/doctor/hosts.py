@@ -12,16 +12,14 @@ from loadfleet_agent.contract.plan import Runtime
 
 from ..fleet.clock import ClockReading
 from ..wheelhouse import WheelhouseError, wheelhouse_key
-from .answers import Findings, HostAnswers
+from .answers import Answer, Findings, HostAnswers
 from .catalogue import HOST_CHECKS, make_check
 from .inventory import run_gib
 from .model import Check, Severity
 from .reach import reason, remedy
 
 NO_ANSWER = "look at this on the host"
-SYSTEM = ("root", "run", "system", "gpu", "secure_boot", "kernel_headers", "memory", "disk", "reboot", "clock")
-"""Names of host_preflight. Its clock and root are told by checks of our own."""
-OF_GPUS = ("driver", "gpus", "profile", "mig", "ecc", "power", "persistence", "throttling", "pcie")
+PYTHON = "set ansible_python_interpreter to a Python 3.11 or newer there"
 
 
 def check_host(name: str, host: HostAnswers, project: Path, *, online: bool) -> list[Check]:
@@ -48,7 +46,19 @@ def check_host(name: str, host: HostAnswers, project: Path, *, online: bool) -> 
     if online:
         checks += _hub(name, host)
     order = [kind.id for kind in HOST_CHECKS]
-    return sorted(checks, key=lambda check: order.index(check.id))
+    return sorted(_once(checks), key=lambda check: order.index(check.id))
+
+
+def _once(checks: list[Check]) -> list[Check]:
+    """Without what several questions failed for in the same words."""
+    told: set[str] = set()
+    kept = []
+    for check in checks:
+        if check.severity is not Severity.ERROR or check.found not in told:
+            kept.append(check)
+        if check.severity is Severity.ERROR:
+            told.add(check.found)
+    return kept
 
 
 def _findings(
@@ -60,9 +70,7 @@ def _findings(
     if answer.passed is None:
         if not _became(answer.text):
             return  # told by the check of sudo
-        yield make_check(
-            main, Severity.ERROR, answer.text or "no answer", NO_ANSWER, host=name
-        )
+        yield _unanswered(main, name, answer)
         return
     for finding in answer.findings:
         if finding.check not in leave_out:
@@ -72,6 +80,11 @@ def _findings(
     for check, text in answer.passed.items():
         if check not in leave_out:
             yield make_check(check, Severity.OK, text, host=name)
+
+
+def _unanswered(check: str, name: str, answer: Answer) -> Check:
+    what = PYTHON if answer.module_stderr else NO_ANSWER
+    return make_check(check, Severity.ERROR, answer.text or "no answer", what, host=name)
 
 
 def _became(text: str) -> bool:
@@ -131,9 +144,7 @@ def _agent(name: str, host: HostAnswers, project: Path) -> Iterator[Check]:
         return
     if agent.python is None:
         if _became(agent.text):
-            yield make_check(
-                "agent", Severity.ERROR, agent.text or "no answer", NO_ANSWER, host=name
-            )
+            yield _unanswered("agent", name, agent)
         return
     python = f"Python {agent.python_version}"
     if host.plan is None:

@@ -12,7 +12,7 @@ from loadfleet_agent.contract.estimate import estimate_run
 
 from ..fleet.record import newest_run
 from ..fleet.settings import FleetSettings
-from ..text.listing import some
+from ..text.listing import count_of, some
 from .answers import Answers, HostPlan
 from .ask import NoAnswer
 from .catalogue import make_check
@@ -40,7 +40,7 @@ def check_inventory(answers: Answers) -> list[Check]:
     return [
         make_check("inventory", Severity.ERROR, line, "mend it in the inventory")
         for line in findings
-    ] or [make_check("inventory", Severity.OK, f"{_count(len(answers.hosts), 'host')}")]
+    ] or [make_check("inventory", Severity.OK, f"{count_of(len(answers.hosts), 'host')}")]
 
 
 def check_settings(answers: Answers) -> list[Check]:
@@ -67,7 +67,7 @@ def check_forks(answers: Answers) -> list[Check]:
                        f"{answers.forks} forks for {hosts} hosts: {WATCHED}",
                        f"forks = {hosts} in ansible.cfg, or --forks {hosts}")
         ]  # fmt: skip
-    return [make_check("forks", Severity.OK, f"{answers.forks} for {_count(hosts, 'host')}")]
+    return [make_check("forks", Severity.OK, f"{answers.forks} for {count_of(hosts, 'host')}")]
 
 
 def check_results(project: Path, answers: Answers) -> list[Check]:
@@ -159,7 +159,7 @@ def _keys() -> Iterator[str]:
             ["ssh-add", "-l"], capture_output=True, text=True, timeout=10, check=False
         )
         if done.returncode == 0:
-            yield f"{_count(len(done.stdout.splitlines()), 'key')} of the agent"
+            yield f"{count_of(len(done.stdout.splitlines()), 'key')} of the agent"
     except (OSError, subprocess.TimeoutExpired):
         pass
     for path in sorted((Path.home() / ".ssh").glob("id_*")):
@@ -175,7 +175,9 @@ def check_token(answers: Answers, *, online: bool, remote: bool) -> list[Check]:
         if host.plan is not None and host.plan.plan.model.source == "hub"
     }
     if not hosts:
-        return [make_check("token", Severity.SKIPPED, "no host has a model of the hub")]
+        unknown = any(host.plan is None for host in answers.hosts.values())
+        why = "the settings are wrong" if unknown else "no host has a model of the hub"
+        return [make_check("token", Severity.SKIPPED, why)]
     if online and not remote:
         refused = {
             host.hub.text: name
@@ -206,7 +208,3 @@ def check_token(answers: Answers, *, online: bool, remote: bool) -> list[Check]:
         ]  # fmt: skip
     proved = " and reads the model" if online and not remote else ""
     return [make_check("token", Severity.OK, f"a token is set{proved}")]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..text.listing import count_of
 from ..text.terminal import printable
 from .model import Check, DoctorReport, Severity, worst_first
 
@@ -53,8 +54,8 @@ def summary(report: DoctorReport) -> str:
         if check.is_host and check.severity is Severity.ERROR
     }
     parts = [
-        f"{counts[Severity.ERROR]} errors",
-        f"{counts[Severity.WARNING]} warnings",
+        count_of(counts[Severity.ERROR], "error"),
+        count_of(counts[Severity.WARNING], "warning"),
         f"{counts[Severity.OK]} ok",
         f"{counts[Severity.SKIPPED]} skipped",
     ]

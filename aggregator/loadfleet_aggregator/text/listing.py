@@ -1,4 +1,4 @@
-"""Names in a sentence."""
+"""Names and counts in a sentence."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ def some(names: Sequence[str], most: int = 4) -> str:
     """The first names, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def count_of(number: int, what: str) -> str:
+    """1 host, 2 hosts."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
