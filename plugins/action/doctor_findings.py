@@ -18,8 +18,8 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 KEPT = (
     "access", "agent", "clock_error_s", "clock_offset_s", "continued", "environments", "facts",
-    "failed", "findings", "folder", "hosts", "kernel", "module_stderr", "msg", "passed", "python", "python_version",
-    "run", "run_id", "stored", "sudo", "unreachable", "user",
+    "failed", "findings", "folder", "hosts", "kernel", "module_stderr", "msg", "passed",
+    "python", "python_version", "run", "run_id", "stored", "sudo", "unreachable", "user",
 )  # fmt: skip
 """Keys of a result that are written: never what a module was called with."""
 

@@ -57,4 +57,5 @@ class ActionModule(ActionBase):
 
     def _ask(self, command: str) -> list[str]:
         done = self._low_level_execute_command(command, sudoable=False)
-        return done["stdout"].partition(MARK)[2].strip().splitlines()
+        text = str(done["stdout"])
+        return text.partition(MARK)[2].strip().splitlines()

@@ -86,6 +86,7 @@ facts:
   returned: always
 """
 
+
 def system() -> str:
     """Distribution and release, as "Ubuntu 24.04"; "Debian 12"."""
     try:
@@ -100,11 +101,10 @@ def system() -> str:
 def gpu_processes() -> list[str]:
     """ "pid name" of each compute process; none can be seen without a driver."""
     try:
-        return run_smi(
-            "--query-compute-apps=pid,process_name", "--format=csv,noheader"
-        ).strip().splitlines()  # fmt: skip
+        text: str = run_smi("--query-compute-apps=pid,process_name", "--format=csv,noheader")
     except SmiError:
         return []
+    return text.strip().splitlines()
 
 
 def kernel_headers_can_be_had() -> bool:
@@ -241,8 +241,8 @@ class Preflight:
 
     def disk(self) -> None:
         disks: dict[int, list[dict[str, Any]]] = {}
-        free = shutil.disk_usage(existing_parent(pathlib.Path(self.params["home"]))).free
-        self.facts["home_free_gib"] = round(free / (1 << 30), 1)
+        home = existing_parent(pathlib.Path(self.params["home"]))
+        self.facts["home_free_gib"] = round(shutil.disk_usage(home).free / (1 << 30), 1)
         told = []
         for entry in self.params["disk"]:
             if entry["unless"] and glob.glob(entry["unless"]):  # noqa: PTH207 - an absolute pattern
@@ -252,7 +252,9 @@ class Preflight:
         for entries in disks.values():
             free = shutil.disk_usage(entries[0]["parent"]).free / (1 << 30)
             need = sum(float(entry["gib"]) for entry in entries)
-            told.append("{:.1f} GiB free at {}, {:g} are needed".format(free, entries[0]["path"], need))
+            told.append(
+                "{:.1f} GiB free at {}, {:g} are needed".format(free, entries[0]["path"], need)
+            )
             if free < need:
                 purposes = ", ".join("{purpose} {gib:g}".format(**entry) for entry in entries)
                 self.finding(

@@ -1,4 +1,4 @@
-"""run_preflight: reads what a run needs on a host beside its GPUs: Docker, image, model, dataset."""
+"""run_preflight: reads what a run needs on a host beside its GPUs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ options:
     suboptions:
       check: {description: Name of the check, type: str, required: true}
       what: {description: What it is, type: str, required: true}
-      any: {description: Paths (globs) of which one will do, type: list, elements: str, required: true}
+      any: {description: 'Paths (globs), one will do', type: list, elements: str, required: true}
       remedy: {description: What brings it, type: str, required: true}
 author:
   - loadfleet developers (@loadfleet)
@@ -114,14 +114,12 @@ class RunPreflight:
         if not self.docker_answers or not self.params["gpus"]:
             return
         if not shutil.which("nvidia-ctk"):
-            self.findings.error(
-                "toolkit", "NVIDIA's container toolkit is not installed", PROVISION
-            )
+            self.findings.error("toolkit", "NVIDIA's container toolkit is not installed", PROVISION)
         elif not any(glob.glob(pattern) for pattern in SPECS):  # noqa: PTH207 - absolute patterns
             self.findings.error(
                 "toolkit",
                 "no CDI specification names the GPUs to Docker",
-                "start nvidia-cdi-refresh.service, or {}".format(PROVISION),
+                f"start nvidia-cdi-refresh.service, or {PROVISION}",
             )
         self.findings.well("toolkit", "the GPUs are named to Docker by CDI")
 

@@ -59,25 +59,27 @@ def doctor(
     from rich.console import Console
 
     from ..doctor.ask import PLAYBOOK, Question
-    from ..doctor.examine import examine
+    from ..doctor.examine import NoHosts, examine
     from ..doctor.render import show
 
     project = project.resolve()
     if not (project / PLAYBOOK).is_file():
-        refuse(f"--project {project}: no {PLAYBOOK} there; give the folder that has run_benchmark.yml")
+        refuse(f"--project {project}: has no {PLAYBOOK}; give the folder of run_benchmark.yml")
     if inventory is not None and not inventory.exists():
         refuse(f"--inventory {inventory}: not there; give the file or folder of an inventory")
-    report = examine(
-        Question(
-            project=project,
-            inventory=None if inventory is None else inventory.resolve(),
-            limit=limit,
-            remote=remote,
-            online=online,
-            timeout_s=timeout,
-            arguments=tuple(arguments or ()),
-        )
+    question = Question(
+        project=project,
+        inventory=None if inventory is None else inventory.resolve(),
+        limit=limit,
+        remote=remote,
+        online=online,
+        timeout_s=timeout,
+        arguments=tuple(arguments or ()),
     )
+    try:
+        report = examine(question)
+    except NoHosts as error:
+        refuse(f"{error}: mend --limit {limit}" if limit else f"{error}: name hosts in it")
     if json_:
         print(report.model_dump_json(indent=2))
     else:

@@ -67,7 +67,7 @@ def init(
 
     project = project.resolve()
     if not (project / PLAYBOOK).is_file():
-        refuse(f"--project {project}: no {PLAYBOOK} there; give the folder that has run_benchmark.yml")
+        refuse(f"--project {project}: has no {PLAYBOOK}; give the folder of run_benchmark.yml")
     if key is not None and not key.expanduser().is_file():
         refuse(f"--key {key}: not there; give the file of a private key")
     if revision is not None and model is None:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..fleet.settings import FleetSettings
 
-
 NO_TOKEN = "no token"
 """Of roles/hf_auth/tasks/look.yml."""
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,9 @@ class Question(Frozen):
     online: bool = False
     timeout_s: int = Field(default=60, ge=1, description="for each task of a host")
     arguments: tuple[str, ...] = Field(default=(), description="more of ansible-playbook's own")
+
+
+NO_HOSTS = "no host of the inventory matches"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def reason(stdout: str, stderr: str) -> str:
         "Specified inventory, host pattern and/or --limit leaves us with no hosts" in line
         for line in lines
     ):
-        return "no host matches"
+        return NO_HOSTS
     marks = ("[ERROR]", "ERROR!", "fatal:")
     told = [line for line in lines if line.startswith(marks)]
     return (told or [line for line in lines if line] or ["it said nothing"])[0][:400]

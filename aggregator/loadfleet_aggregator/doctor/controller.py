@@ -68,7 +68,9 @@ def check_packages(project: Path) -> list[Check]:
         for name, version in locked.items()
         if have[name] not in (None, version)
     ]:
-        found.append(make_check("packages", Severity.WARNING, f"not as locked: {some(other)}", SETUP))
+        found.append(
+            make_check("packages", Severity.WARNING, f"not as locked: {some(other)}", SETUP)
+        )
     found += _check_ansible()
     ansible = _installed("ansible-core")
     return found or [
@@ -112,7 +114,7 @@ def _check_ansible() -> list[Check]:
         if wanted.name == "ansible-core" and version and version not in wanted.specifier:
             found.append(
                 make_check("packages", Severity.ERROR,
-                           f"ansible-core {version} is not supported ({wanted.specifier} is)", SETUP)
+                           f"ansible-core {version} is not in {wanted.specifier}", SETUP)
             )  # fmt: skip
     ours = Path(sys.executable).parent / "ansible-playbook"
     first = shutil.which("ansible-playbook")

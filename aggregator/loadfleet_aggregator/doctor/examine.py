@@ -11,7 +11,7 @@ from pathlib import Path
 from loadfleet_agent.contract.base import utc_now
 
 from .answers import Answers
-from .ask import NoAnswer, Question, ask
+from .ask import NO_HOSTS, NoAnswer, Question, ask
 from .catalogue import CONTROLLER_CHECKS, make_check
 from .controller import CONTROLLER_FUNCTIONS, ControllerCheck
 from .hosts import check_host
@@ -31,11 +31,20 @@ CONTROLLER_S = 60.0
 """Most that the controller's own checks may take, all of them together."""
 
 
+class NoHosts(ValueError):
+    """The inventory has none, or the limit leaves none."""
+
+
 def examine(question: Question) -> DoctorReport:
-    """All checks that the question asks for. One that fails hides none of the others."""
+    """All checks that the question asks for. One that fails hides none of the others.
+
+    Raises NoHosts.
+    """
     project = question.project
     begun = _begin(CONTROLLER_FUNCTIONS, project)
     answers = ask(question)
+    if answers == NoAnswer(NO_HOSTS):
+        raise NoHosts(NO_HOSTS)
     checks = _finish(begun, CONTROLLER_FUNCTIONS)
     if isinstance(answers, NoAnswer):
         checks += check_no_answer(answers)
@@ -77,9 +86,7 @@ def _guarded(name: str, make: Callable[[], list[Check]]) -> list[Check]:
 
 
 def _not_made(name: str, why: str) -> Check:
-    return make_check(
-        name, Severity.ERROR, f"could not be checked: {why}", "look at this by hand"
-    )
+    return make_check(name, Severity.ERROR, f"could not be checked: {why}", "look at this by hand")
 
 
 Begun = tuple[float, "queue.SimpleQueue[tuple[str, list[Check]]]"]

@@ -27,11 +27,10 @@ def check_host(name: str, host: HostAnswers, project: Path, *, online: bool) -> 
     reach = host.reach
     if reach is None or reach.user is None:
         told = reach.text if reach is not None else "it was not asked"
-        found = [
+        return [
             make_check("connection", Severity.ERROR, reason(told) or "no answer", remedy(told),
                        host=name)
         ]  # fmt: skip
-        return found
     checks = [
         make_check("connection", Severity.OK, f"as {reach.user}, {reach.kernel}", host=name),
         *_sudo(name, host),
@@ -99,7 +98,7 @@ def _sudo(name: str, host: HostAnswers) -> Iterator[Check]:
     if system is not None and system.passed is None and not _became(system.text):
         yield make_check(
             "sudo", Severity.ERROR, system.text,
-            "let the user use sudo without a password (NOPASSWD), or give --ask-become-pass after --",
+            "allow sudo without a password (NOPASSWD), or give --ask-become-pass after --",
             host=name,
         )  # fmt: skip
         return
@@ -210,9 +209,7 @@ def _own_needs(name: str, host: HostAnswers) -> Iterator[Check]:
         return
     told = {*host.needs.passed, *(finding.check for finding in host.needs.findings)}
     for check in {"model", "dataset"} - told:
-        yield make_check(
-            check, Severity.SKIPPED, "the run makes or brings it itself", host=name
-        )
+        yield make_check(check, Severity.SKIPPED, "the run makes or brings it itself", host=name)
     if host.plan.plan.runtime is Runtime.VENV:
         yield make_check("docker", Severity.SKIPPED, "runs are in a venv there", host=name)
 

@@ -203,8 +203,8 @@ def check_token(answers: Answers, *, online: bool, remote: bool) -> list[Check]:
     if without:
         return [
             make_check("token", Severity.WARNING, f"no token is set for {some(without)}",
-                       "export HF_TOKEN, or set hf_auth_token (docs/provisioning.md); none is needed "
-                       "for a public model, or where the hosts have the model")
+                       "export HF_TOKEN, or set hf_auth_token (docs/provisioning.md); none is "
+                       "needed for a public model, or where the hosts have the model")
         ]  # fmt: skip
     proved = " and reads the model" if online and not remote else ""
     return [make_check("token", Severity.OK, f"a token is set{proved}")]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 REMEDIES = (
-    ("permission denied", "put your key into the user's authorized_keys there, or mend ansible_user "
-     "or the key file"),
-    ("host key verification failed", "log in once by hand to see and accept the host's key, or fill "
-     "known_hosts"),
+    ("permission denied", "put your key into the user's authorized_keys there, or mend "
+     "ansible_user or the key file"),
+    ("host key verification failed", "log in once by hand to see and accept the host's key, or "
+     "fill known_hosts"),
     ("remote host identification has changed", "the host was installed anew, or it is another one: "
      "then ssh-keygen -R its address"),
     ("could not resolve hostname", "mend ansible_host, or the name service"),
@@ -19,7 +19,11 @@ REMEDIES = (
 )  # fmt: skip
 """Words of ssh in lower case, and what to do; the first that is found counts."""
 ANYWAY = "try ssh -v to it by hand"
-PREFIXES = ("Task failed: ", "Failed to connect to the host via ssh: ", "Data could not be sent to remote host ")
+PREFIXES = (
+    "Task failed: ",
+    "Failed to connect to the host via ssh: ",
+    "Data could not be sent to remote host ",
+)
 
 
 def reason(message: str) -> str:

@@ -44,14 +44,12 @@ def places(report: DoctorReport) -> list[tuple[str, list[Check]]]:
 
 
 def summary(report: DoctorReport) -> str:
-    counts = {severity: 0 for severity in Severity}
+    counts = dict.fromkeys(Severity, 0)
     for check in report.checks:
         counts[check.severity] += 1
     hosts = {check.place for check in report.checks if check.is_host}
     bad = {
-        check.place
-        for check in report.checks
-        if check.is_host and check.severity is Severity.ERROR
+        check.place for check in report.checks if check.is_host and check.severity is Severity.ERROR
     }
     parts = [
         count_of(counts[Severity.ERROR], "error"),

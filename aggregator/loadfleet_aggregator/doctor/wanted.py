@@ -42,7 +42,7 @@ def _model(source: ModelSource, home: str, runtime: Runtime) -> WantedFile | Non
         )
     if source.source != "hub":
         return None
-    caches = (source.cache,) if source.cache else (f"{home}/cache/hub",)
+    caches = [source.cache or f"{home}/cache/hub"]
     if not source.cache and runtime is Runtime.VENV:
         caches += USUAL_CACHES
     folder = f"models--{source.repo.replace('/', '--')}"

@@ -63,7 +63,9 @@ class Request(Frozen):
 
 def make_inventory(request: Request) -> InitReport:
     """Scans, chooses, proves and writes. Raises InitRefused, NoProfile, ScanError, OSError."""
-    if not request.force and (there := existing(request.output, {HOSTS_FILE: "", SETTINGS_FILE: ""})):
+    if not request.force and (
+        there := existing(request.output, {HOSTS_FILE: "", SETTINGS_FILE: ""})
+    ):
         raise InitRefused(
             f"{there[0]} is there already: give --force, which keeps a copy, or --output a folder"
         )
@@ -124,14 +126,12 @@ def make_groups(seen: Sequence[SeenHost], precision: Precision) -> tuple[HostGro
 
 
 def _group_name(kind: str) -> str:
-    """NVIDIA A100-SXM4-80GB: a100_sxm4_80gb_hosts. A dash in a group's name is an Ansible warning."""
+    """NVIDIA A100-SXM4-80GB: a100_sxm4_80gb_hosts. Ansible warns of dashes."""
     words = re.sub(r"[^a-z0-9]+", "_", kind.lower().replace("nvidia", "")).strip("_")
     return f"{words or 'other'}_hosts"
 
 
-def _settings(
-    request: Request, groups: Sequence[HostGroup], runtime: str, why_runtime: str
-) -> str:
+def _settings(request: Request, groups: Sequence[HostGroup], runtime: str, why_runtime: str) -> str:
     choice = groups[0].choice
     comments: dict[str, list[str]] = {"loadfleet_profile": _why(choice)}
     values: dict[str, Any] = {"loadfleet_profile": choice.profile}
@@ -205,7 +205,7 @@ def _next_steps(request: Request, groups: Sequence[HostGroup]) -> tuple[str, ...
         steps.append(f"{token}ansible-playbook playbooks/provision.yml {inventory}")
         steps.append(
             f"ansible-playbook run_benchmark.yml {inventory} "
-            "-e '{\"loadfleet_length\": {\"samples\": 512, \"server_queries\": 500}}'"
+            '-e \'{"loadfleet_length": {"samples": 512, "server_queries": 500}}\''
         )
     steps.append(f"ansible-playbook run_benchmark.yml {inventory}")
     return tuple(steps)

@@ -60,7 +60,9 @@ def choose_profile(gpus: Sequence[SeenGpu], precision: Precision) -> Choice:
             "without a driver",
         )
     smallest = min(known, key=lambda gpu: gpu.memory_mib or 0)
-    if unmet := unmet_by_host(profile.needs, [_facts(index, gpu) for index, gpu in enumerate(known)]):
+    if unmet := unmet_by_host(
+        profile.needs, [_facts(index, gpu) for index, gpu in enumerate(known)]
+    ):
         return Choice(
             profile=name, reason=f"no profile that is shipped for {precision} fits", unmet=unmet
         )
@@ -117,8 +119,8 @@ def _shipped(precision: Precision) -> tuple[str, Profile]:
         if profile.build is Build.CUDA and profile.needs.precision is precision:
             return name, profile
     raise NoProfile(
-        f"no profile is shipped for weights in {precision}: name a model in bf16, w8a8 or w4a16, or "
-        "write a profile of your own (docs/settings.md)"
+        f"no profile is shipped for weights in {precision}: name a model in bf16, w8a8 or w4a16, "
+        "or write a profile of your own (docs/settings.md)"
     )
 
 

@@ -31,9 +31,7 @@ def scan(
         # Container: then Docker is looked for too.
         text = render_hosts(targets, connection, (), ()) + "    loadfleet_runtime: container\n"
         draft.write_text(text, encoding="utf-8")
-        answers = ask(
-            Question(project=project, inventory=draft, remote=True, timeout_s=timeout_s)
-        )
+        answers = ask(Question(project=project, inventory=draft, remote=True, timeout_s=timeout_s))
     if isinstance(answers, NoAnswer):
         raise ScanError(answers.reason)
     return tuple(seen_host(target.name, answers) for target in targets)
@@ -51,7 +49,7 @@ def seen_host(name: str, answers: Answers) -> SeenHost:
         why = f"not reached: {reason(told)}: {remedy(told)}"
         return SeenHost(name=name, scanned=True, reached=False, reason=why)
     gpus = _gpus(host)
-    driver = str(host.gpus.facts["gpus"][0]["driver_version"]) if _by_driver(host) else None
+    driver = next((str(gpu["driver_version"]) for gpu in _by_driver(host)), None)
     needs, system = host.needs, host.system
     return SeenHost(
         name=name,

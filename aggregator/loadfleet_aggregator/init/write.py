@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,12 +41,16 @@ def render_hosts(
     lines = {target.name: _host_line(target, connection, by_name) for target in targets}
     split = groups if len(groups) > 1 else ()
     grouped = {name for group in split for name in group.hosts}
-    return _environment().get_template("hosts.yml.j2").render(
-        usual=USUAL_GROUP,
-        lines=lines,
-        alone=[target.name for target in targets if target.name not in grouped],
-        groups=split,
-        variables=_variables(targets, connection),
+    return (
+        _environment()
+        .get_template("hosts.yml.j2")
+        .render(
+            usual=USUAL_GROUP,
+            lines=lines,
+            alone=[target.name for target in targets if target.name not in grouped],
+            groups=split,
+            variables=_variables(connection),
+        )
     )
 
 
@@ -102,7 +105,7 @@ def _comments(host: SeenHost) -> list[str]:
     return found
 
 
-def _variables(targets: Sequence[Target], connection: Connection) -> dict[str, str]:
+def _variables(connection: Connection) -> dict[str, str]:
     """Connection variables of all hosts, as YAML."""
     values: dict[str, Any] = {}
     if connection.user is not None:
@@ -133,7 +136,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - YAML; what comes from hosts is made printable, in comments
+        autoescape=False,  # YAML; what comes from hosts is made printable, in comments
     )
 
 
@@ -160,12 +163,12 @@ def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
                 kept[path] = _free_name(path)
                 shutil.copy2(path, kept[path])
         for path, beside in fresh.items():
-            os.replace(beside, path)
+            beside.replace(path)
             placed.append(path)
     except OSError:
         for path in placed:
             if path in kept:
-                os.replace(kept.pop(path), path)
+                kept.pop(path).replace(path)
             else:
                 path.unlink(missing_ok=True)
         for leftover in (*fresh.values(), *kept.values()):
