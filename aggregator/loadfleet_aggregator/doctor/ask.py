@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +11,10 @@ from pathlib import Path
 from loadfleet_agent.contract.base import Frozen
 from pydantic import Field, ValidationError
 
+from ..fleet.inventory import Selection, ansible_command, ansible_environment, ansible_reason
 from .answers import Answers
 
-PLAYBOOK = Path("playbooks") / "doctor.yml"
+PLAYBOOK = "playbooks/doctor.yml"
 HOST_TASKS = 7
 """Tasks of the playbook that a host may be slow at, each under the time-out."""
 
@@ -24,8 +23,7 @@ class Question(Frozen):
     """Whom to ask, and what."""
 
     project: Path
-    inventory: Path | None = Field(default=None, description="None: that of ansible.cfg")
-    limit: str | None = None
+    selection: Selection = Selection()
     remote: bool = False
     online: bool = False
     timeout_s: int = Field(default=60, ge=1, description="for each task of a host")
@@ -33,6 +31,11 @@ class Question(Frozen):
 
 
 NO_HOSTS = "no host of the inventory matches"
+NO_HOSTS_MARKS = (
+    "skipping: no hosts matched",
+    "Specified inventory, host pattern and/or --limit leaves us with no hosts",
+)
+"""Words of ansible-playbook, which ends with 0 and with 1 after them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def ask(question: Question) -> Answers | NoAnswer:
         try:
             return Answers.model_validate_json(output.read_bytes())
         except OSError:
-            return NoAnswer(reason(done.stdout, done.stderr))
+            return NoAnswer(_reason(done.stdout, done.stderr))
         except ValidationError as error:
             return NoAnswer(f"its answers are not understood: {error.errors()[0]['loc']}")
 
@@ -78,35 +81,26 @@ def command(question: Question, output: Path) -> list[str]:
         "doctor_timeout_s": question.timeout_s,
         "preflight_timeout_s": question.timeout_s,
     }
-    line = [str(Path(sys.executable).parent / "ansible-playbook"), str(PLAYBOOK)]
-    if question.inventory is not None:
-        line += ["--inventory", str(question.inventory)]
-    if question.limit is not None:
-        line += ["--limit", question.limit]
-    return [*line, "--extra-vars", json.dumps(variables), *question.arguments]
+    return [
+        ansible_command("ansible-playbook"),
+        PLAYBOOK,
+        *question.selection.arguments,
+        "--extra-vars",
+        json.dumps(variables),
+        *question.arguments,
+    ]
 
 
 def _environment(project: Path) -> dict[str, str]:
-    return os.environ | {
+    return ansible_environment(project) | {
         "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_FORCE_COLOR": "0",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_RETRY_FILES_ENABLED": "0",
         "ANSIBLE_SSH_RETRIES": "0",  # the first failure is what is asked for
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "COLUMNS": "1000",  # no line of a message is broken
     }
 
 
-def reason(stdout: str, stderr: str) -> str:
-    """Why there is no answer, of all that ansible-playbook printed."""
-    lines = [line.strip() for line in f"{stderr}\n{stdout}".splitlines()]
-    if any("skipping: no hosts matched" in line for line in lines) or any(
-        "Specified inventory, host pattern and/or --limit leaves us with no hosts" in line
-        for line in lines
-    ):
+def _reason(stdout: str, stderr: str) -> str:
+    if any(mark in f"{stderr}\n{stdout}" for mark in NO_HOSTS_MARKS):
         return NO_HOSTS
-    marks = ("[ERROR]", "ERROR!", "fatal:")
-    told = [line for line in lines if line.startswith(marks)]
-    return (told or [line for line in lines if line] or ["it said nothing"])[0][:400]
+    return ansible_reason(stderr, stdout)

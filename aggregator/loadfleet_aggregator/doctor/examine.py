@@ -58,7 +58,7 @@ def examine(question: Question) -> DoctorReport:
     return DoctorReport(
         made_utc=utc_now(),
         project=str(project),
-        inventory=None if question.inventory is None else str(question.inventory),
+        inventory=question.selection.inventory,
         remote=question.remote,
         online=question.online,
         checks=tuple(checks),

@@ -47,7 +47,7 @@ class DoctorReport(Document):
 
     made_utc: UtcTime
     project: str
-    inventory: str | None = Field(description="None: that of ansible.cfg")
+    inventory: tuple[str, ...] = Field(description="none: that of ansible.cfg")
     remote: bool = Field(description="whether the hosts were asked")
     online: bool = Field(description="whether the hub was asked for the model")
     checks: tuple[Check, ...] = Field(description="controller first, then hosts in their order")

@@ -15,6 +15,7 @@ from pydantic import Field
 from ..doctor.ask import NoAnswer, Question, ask
 from ..doctor.inventory import check_inventory, check_settings
 from ..doctor.model import Severity
+from ..fleet.inventory import Selection
 from .choose import (
     CPU_PROFILE,
     choose_cpu,
@@ -188,7 +189,7 @@ def _prove(project: Path, files: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="loadfleet-init-") as scratch:
         folder = Path(scratch) / "inventory"
         write_files(folder, files)
-        answers = ask(Question(project=project, inventory=folder))
+        answers = ask(Question(project=project, selection=Selection(inventory=(str(folder),))))
     if isinstance(answers, NoAnswer):
         raise InitRefused(f"the inventory cannot be read: {answers.reason}")
     for check in (*check_inventory(answers), *check_settings(answers)):
