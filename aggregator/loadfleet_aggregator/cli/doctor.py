@@ -25,9 +25,16 @@ def doctor(
         ),
     ] = None,
     inventory: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option("--inventory", "-i", help="Default: that of ansible.cfg, inventory/."),
     ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--limit", "-l", help="Pattern of the hosts to look at.")
+    ] = None,
+    extra_vars: Annotated[
+        list[str] | None, typer.Option("--extra-vars", "-e", help="As ansible-playbook's.")
+    ] = None,
+    vault_password_file: Annotated[Path | None, typer.Option(help="As ansible-playbook's.")] = None,
     remote: Annotated[
         bool, typer.Option("--remote", help="Ask the hosts too, over their own connections.")
     ] = False,
@@ -38,9 +45,6 @@ def doctor(
             help="Ask the hub whether the token reads the model; with --remote from each host.",
         ),
     ] = False,
-    limit: Annotated[
-        str | None, typer.Option("--limit", "-l", help="Pattern of the hosts to look at.")
-    ] = None,
     timeout: Annotated[
         int, typer.Option(min=5, help="Seconds that a host may take for each of 5 looks.")
     ] = 120,
@@ -58,26 +62,35 @@ def doctor(
     """
     from rich.console import Console
 
-    from ..doctor.ask import PLAYBOOK, Question
+    from ..doctor.ask import Question
     from ..doctor.examine import NoHosts, examine
     from ..doctor.render import show
+    from ..fleet.inventory import Selection, require_project
+    from ..fleet.settings import InventoryError
 
-    project = project.resolve()
-    if not (project / PLAYBOOK).is_file():
-        refuse(f"--project {project}: has no {PLAYBOOK}; give the folder of run_benchmark.yml")
-    if inventory is not None and not inventory.exists():
-        refuse(f"--inventory {inventory}: not there; give the file or folder of an inventory")
-    question = Question(
-        project=project,
-        inventory=None if inventory is None else inventory.resolve(),
-        limit=limit,
-        remote=remote,
-        online=online,
-        timeout_s=timeout,
-        arguments=tuple(arguments or ()),
-    )
+    for path in inventory or ():
+        if not path.exists() and "," not in str(path):
+            refuse(f"--inventory {path}: not there; give the file or folder of an inventory")
     try:
-        report = examine(question)
+        report = examine(
+            Question(
+                project=require_project(project),
+                selection=Selection(
+                    inventory=tuple(_whole(path) for path in inventory or ()),
+                    limit=limit,
+                    extra_vars=tuple(extra_vars or ()),
+                    vault_password_file=None
+                    if vault_password_file is None
+                    else str(vault_password_file.expanduser().resolve()),
+                ),
+                remote=remote,
+                online=online,
+                timeout_s=timeout,
+                arguments=tuple(arguments or ()),
+            )
+        )
+    except InventoryError as error:
+        refuse(str(error))
     except NoHosts as error:
         refuse(f"{error}: mend --limit {limit}" if limit else f"{error}: name hosts in it")
     if json_:
@@ -85,3 +98,8 @@ def doctor(
     else:
         show(report, Console(), every=every)
     raise typer.Exit(report.exit_code)
+
+
+def _whole(path: Path) -> str:
+    """For a command that runs in the project's folder; a list of hosts (``a,``) is no path."""
+    return str(path.resolve()) if path.exists() else str(path)

@@ -57,7 +57,8 @@ def init(
     Exit code 0: written; 1: written, and a host was not reached or cannot run it; 2: the input is
     wrong, and nothing is written.
     """
-    from ..doctor.ask import PLAYBOOK
+    from ..fleet.inventory import require_project
+    from ..fleet.settings import InventoryError
     from ..init.build import MODEL, InitRefused, Request, make_inventory
     from ..init.choose import NoProfile
     from ..init.render import report_lines
@@ -65,9 +66,6 @@ def init(
     from ..init.targets import TargetError, parse_targets
     from ..init.write import Connection
 
-    project = project.resolve()
-    if not (project / PLAYBOOK).is_file():
-        refuse(f"--project {project}: has no {PLAYBOOK}; give the folder of run_benchmark.yml")
     if key is not None and not key.expanduser().is_file():
         refuse(f"--key {key}: not there; give the file of a private key")
     if revision is not None and model is None:
@@ -76,7 +74,7 @@ def init(
         targets = parse_targets(hosts, user=user, port=port)
         login = user or (None if any(not target.local for target in targets) else _own_user())
         request = Request(
-            project=project,
+            project=require_project(project),
             output=output,
             targets=targets,
             connection=Connection(
@@ -96,7 +94,7 @@ def init(
         if scan:
             tell_on_stderr(f"looking at {len(targets)} hosts ...")
         report = make_inventory(request)
-    except (TargetError, NoProfile, InitRefused, ScanError) as error:
+    except (InventoryError, TargetError, NoProfile, InitRefused, ScanError) as error:
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename or output}: {error.strerror}; nothing was written")

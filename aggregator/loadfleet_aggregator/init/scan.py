@@ -10,6 +10,7 @@ from typing import Any
 from ..doctor.answers import Answers, HostAnswers
 from ..doctor.ask import NoAnswer, Question, ask
 from ..doctor.reach import reason, remedy
+from ..fleet.inventory import Selection
 from .gpu_ids import PCI_MODELS, USABLE
 from .model import SeenGpu, SeenHost
 from .targets import Target
@@ -31,7 +32,14 @@ def scan(
         # Container: then Docker is looked for too.
         text = render_hosts(targets, connection, (), ()) + "    loadfleet_runtime: container\n"
         draft.write_text(text, encoding="utf-8")
-        answers = ask(Question(project=project, inventory=draft, remote=True, timeout_s=timeout_s))
+        answers = ask(
+            Question(
+                project=project,
+                selection=Selection(inventory=(str(draft),)),
+                remote=True,
+                timeout_s=timeout_s,
+            )
+        )
     if isinstance(answers, NoAnswer):
         raise ScanError(answers.reason)
     return tuple(seen_host(target.name, answers) for target in targets)

@@ -42,9 +42,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
     return run
 
 
-@pytest.mark.parametrize(
-    "check", ["run", "gpu", "secure_boot", "kernel_headers", "memory", "disk"]
-)
+@pytest.mark.parametrize("check", ["run", "gpu", "secure_boot", "kernel_headers", "memory", "disk"])
 def test_what_is_well_is_told(look: Look, check: str) -> None:
     result = look(check)
     assert result["findings"] == []
