@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loadfleet_aggregator.doctor.catalogue import HOST_CHECKS
 
 from ..gpu_tool import HEALTHY, put_tool
 from ..helpers import load_plugin
@@ -174,3 +175,7 @@ def test_a_check_that_breaks_hides_none_of_the_others(look: Look) -> None:
     assert broken[0] == "power"
     assert "could not be checked: ValueError" in broken[2]
     assert persistence[0] == "persistence"
+
+
+def test_doctor_knows_every_check() -> None:
+    assert set(CHECKS) <= {kind.id for kind in HOST_CHECKS}

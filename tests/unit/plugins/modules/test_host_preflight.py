@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loadfleet_aggregator.doctor.catalogue import HOST_CHECKS
 
 from ..helpers import load_plugin
 
@@ -75,3 +76,9 @@ def test_a_disk_that_has_it_already_is_asked_for_nothing(look: Look, tmp_path: P
 def test_a_host_without_a_gpu_is_named(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["ansible.module_utils.pci_bus"], "DEVICES", Path("/nowhere"))
     assert look("gpu")["findings"][0]["cause"] == "no NVIDIA GPU on the PCI bus"
+
+
+def test_doctor_knows_every_check() -> None:
+    told = {kind.id for kind in HOST_CHECKS}
+    # What root is to a module, the way to it is to doctor.
+    assert set(load_plugin("host_preflight", "modules").CHECKS) - told == {"root"}
