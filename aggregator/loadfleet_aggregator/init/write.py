@@ -130,14 +130,17 @@ def _flow(value: Any) -> str:
 
 
 def _environment() -> Environment:
-    return Environment(
+    """Of YAML: what comes from hosts is made printable, and stands in comments alone."""
+    made = Environment(
         loader=PackageLoader("loadfleet_aggregator.init"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # YAML; what comes from hosts is made printable, in comments
+        autoescape=False,
     )
+    made.filters["printable"] = printable
+    return made
 
 
 def existing(folder: Path, files: Mapping[str, str]) -> list[Path]:

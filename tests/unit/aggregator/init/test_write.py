@@ -78,7 +78,7 @@ class TestHosts:
         groups = [
             HostGroup(
                 name=f"{name}_hosts", kind=name, hosts=(name,),
-                choice=Choice(profile=f"p-{name}", engine={"max_num_seqs": 9}, reason="fits"),
+                choice=Choice(profile=f"p-{name}", engine={"max_num_seqs": 9}, reason="a\nb: fits"),
             )
             for name in "ab"
         ]  # fmt: skip
