@@ -23,8 +23,8 @@ from .model import Check, Severity
 
 OLDEST_PYTHON = (3, 11)
 WHEELHOUSE_GIB = 12.0
-"""The CUDA build's wheels and the archive of them that goes to the hosts, with room to build: about
-three times the 707 MB that the CPU build has without CUDA's libraries, twice, and some."""
+"""The CUDA build's wheels and the archive of them that goes to the hosts: an estimate on the safe
+side, not measured."""
 COMMAND_S = 20
 SETUP = "run make setup"
 

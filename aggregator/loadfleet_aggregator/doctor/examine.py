@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadfleet_agent.contract.base import utc_now
 
-from .answers import Answers
+from .answers import Answers, HostAnswers
 from .ask import NO_HOSTS, NoAnswer, Question, ask
 from .catalogue import CONTROLLER_CHECKS, make_check
 from .controller import CONTROLLER_FUNCTIONS, ControllerCheck
@@ -27,6 +27,7 @@ from .inventory import (
 )
 from .model import Check, DoctorReport, Severity
 
+BY_HAND = "look at this by hand"
 CONTROLLER_S = 60.0
 """Most that the controller's own checks may take, all of them together."""
 
@@ -54,7 +55,7 @@ def examine(question: Question) -> DoctorReport:
     checks.sort(key=lambda check: order.index(check.id))
     if question.remote and isinstance(answers, Answers):
         for name, host in answers.hosts.items():
-            checks += check_host(name, host, project, online=question.online)
+            checks += _of_host(name, host, question)
     return DoctorReport(
         made_utc=utc_now(),
         project=str(project),
@@ -63,6 +64,14 @@ def examine(question: Question) -> DoctorReport:
         online=question.online,
         checks=tuple(checks),
     )
+
+
+def _of_host(name: str, host: HostAnswers, question: Question) -> list[Check]:
+    try:
+        return check_host(name, host, question.project, online=question.online)
+    except Exception as error:
+        why = f"its answers could not be judged: {type(error).__name__}: {error}"
+        return [make_check("connection", Severity.ERROR, why, BY_HAND, host=name)]
 
 
 def _of_inventory(question: Question, answers: Answers) -> list[Check]:
@@ -86,7 +95,7 @@ def _guarded(name: str, make: Callable[[], list[Check]]) -> list[Check]:
 
 
 def _not_made(name: str, why: str) -> Check:
-    return make_check(name, Severity.ERROR, f"could not be checked: {why}", "look at this by hand")
+    return make_check(name, Severity.ERROR, f"could not be checked: {why}", BY_HAND)
 
 
 Begun = tuple[float, "queue.SimpleQueue[tuple[str, list[Check]]]"]

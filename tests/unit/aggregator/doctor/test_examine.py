@@ -12,7 +12,7 @@ from loadfleet_aggregator.doctor.ask import NO_HOSTS, NoAnswer, Question
 from loadfleet_aggregator.doctor.catalogue import CONTROLLER_CHECKS, make_check
 from loadfleet_aggregator.doctor.model import Check, Severity
 
-from .made import PROJECT, answers, worst
+from .made import PROJECT, answers, host_answers, worst
 
 
 def well(_project: Path) -> list[Check]:
@@ -74,6 +74,20 @@ def test_without_an_answer_of_ansible_the_controller_is_checked_all_the_same(
     checks = examine(remote=True)
     assert worst(checks) == [("inventory", Severity.ERROR)]
     assert [check.id for check in checks] == ["python", "inventory"]
+
+
+def test_a_host_whose_answers_cannot_be_judged_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strange = {"check": "of-tomorrow", "cause": "x", "remedy": "y"}
+    needs = {"findings": [strange], "passed": {}}
+    told = answers({"odd": host_answers(needs=needs), "good": host_answers()})
+    monkeypatch.setattr(examined, "ask", lambda _question: told)
+    checks = examine(remote=True)
+    (odd,) = [check for check in checks if check.place == "odd"]
+    assert (odd.id, odd.severity) == ("connection", Severity.ERROR)
+    assert "of-tomorrow" in odd.found
+    assert len([check for check in checks if check.place == "good"]) > 5
 
 
 def test_an_inventory_without_hosts_is_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
