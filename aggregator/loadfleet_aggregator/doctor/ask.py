@@ -16,8 +16,8 @@ from .answers import Answers
 
 PLAYBOOK = "playbooks/doctor.yml"
 LIMIT_S = 3600
-"""Of ansible-playbook as a whole, for a thousand hosts. What a host may hang at has a time-out of its
-own (Question.timeout_s); this ends what Ansible itself hangs at."""
+"""Of ansible-playbook as a whole, for a thousand hosts. What a host may hang at has a time-out of
+its own (Question.timeout_s); this ends what Ansible itself hangs at."""
 
 
 class Question(Frozen):
