@@ -242,9 +242,7 @@ class TestCharts:
 
 class TestPrint:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_a_small_fleet_is_a_few_pages(
-        self, browser: Browser, eight: Path, scheme: str
-    ) -> None:
+    def test_a_small_fleet_is_a_few_pages(self, browser: Browser, eight: Path, scheme: str) -> None:
         with opened(browser, eight, scheme=scheme) as found:
             pdf = PdfReader(io.BytesIO(found.page.pdf(format="A4")))
         text = [page.extract_text() for page in pdf.pages]

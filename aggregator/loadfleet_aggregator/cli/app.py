@@ -11,6 +11,8 @@ import typer
 from .. import __version__
 from .compare import app as compare
 from .deploy import app as deploy
+from .doctor import app as doctor
+from .init import app as init
 from .report import app as report
 from .submission import app as submission
 
@@ -22,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (report, compare, submission, deploy):
+for part in (init, doctor, report, compare, submission, deploy):
     app.add_typer(part)
 
 
