@@ -62,6 +62,7 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         from loadfleet_aggregator.fleet.look import end_with_playbook, look_at_host
         from loadfleet_aggregator.fleet.progress import Progress
+        from loadfleet_aggregator.operate.live_files import LiveFile
 
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
@@ -76,6 +77,7 @@ class ActionModule(ActionBase):
         if self._connection.transport == "ssh":  # this task's own object: no other is touched
             # One try a look, so that a lost link is told early.
             self._connection.set_option("reconnection_retries", 0)
+        live = LiveFile(host, args["home"], args["run_id"])
         parent = os.getppid()
         began = news = time.monotonic()
         last: Reading | None = None
@@ -103,6 +105,8 @@ class ActionModule(ActionBase):
                 gone = 0 if reading.alive else gone + 1
                 if end := _end(reading, gone):
                     break
+            if reading is not None:  # for loadfleet run alone; else it does nothing
+                live.look(self._ask)
             quiet = now - news
             if quiet > args["lost_s"]:
                 end = (
@@ -127,6 +131,14 @@ class ActionModule(ActionBase):
             status=last.status if last else {},
         )
         return result
+
+    def _ask(self, command: str, mark: str) -> str | None:
+        from loadfleet_aggregator.fleet.look import look_at_host
+
+        text, _ = look_at_host(
+            self._low_level_execute_command, self._connection.reset, command, mark, sudoable=False
+        )
+        return text
 
 
 def _read(text: str) -> Reading:
