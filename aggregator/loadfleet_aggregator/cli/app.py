@@ -12,6 +12,7 @@ from .. import __version__
 from .compare import app as compare
 from .deploy import app as deploy
 from .hosts import app as hosts
+from .keep import app as keep
 from .report import app as report
 from .run import app as run
 from .submission import app as submission
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (run, watch, hosts, report, compare, submission, deploy):
+for part in (run, watch, hosts, keep, report, compare, submission, deploy):
     app.add_typer(part)
 
 

@@ -35,7 +35,8 @@ home={home}
 cd "$home/runs" 2>/dev/null || exit 0
 held=
 if [ -e "$home/run.lock" ]; then
-  timeout 10 flock -n -s -E 99 "$home/run.lock" true 2>/dev/null || held=$(head -c 4096 "$home/run.lock")
+  timeout 10 flock -n -s -E 99 "$home/run.lock" true 2>/dev/null ||
+    held=$(head -c 4096 "$home/run.lock")
 fi
 echo "{mark} held $held"
 echo "{mark} newest $(ls -1t */{status} 2>/dev/null | head -n 1)"
@@ -203,4 +204,3 @@ def remove_host_runs(links: Links, runs: Collection[OldRun]) -> list[str]:
         for answer in links.ask(command, become=True, limit_s=LIMIT_S)
         if answer.code != 0
     ]
-

@@ -25,14 +25,16 @@ class End(StrEnum):
     """The user wants that stopped too."""
 
 
-class View(Protocol):
+class Listener(Protocol):
+    """What makes something of a playbook's events."""
+
     def take(self, event: Event) -> None:
         """An event of ansible-runner's."""
 
 
 def drive(
     playbook: Playbook,
-    view: View,
+    view: Listener,
     interrupts: Interrupts,
     refresh: Callable[[], None],
     leaving: Callable[[], None],

@@ -40,11 +40,11 @@ class Playbook:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """``arguments``: as of ansible-playbook. ``artifacts``: a new folder for stdout, rc and
-        job_events/; see ``move_artifacts``."""
+        job_events/; see ``place``."""
         self._project, self._name, self._arguments = project, name, list(arguments)
         self._environment = dict(environment or {})
-        self.artifacts = artifacts
-        self._given = artifacts
+        self.given = artifacts
+        self._target: Path | None = None
         self._events: queue.Queue[Event] = queue.Queue()
         self._pid: int | None = None
         self._kill = threading.Event()
@@ -77,30 +77,27 @@ class Playbook:
     def kill(self) -> None:
         self._kill.set()
 
-    def move_artifacts(self, target: Path) -> None:
-        """Gives the artifacts their place, also while they are written.
+    def place(self, target: Path) -> None:
+        """Says where the artifacts belong: a link for now, the folder itself after the end.
 
-        A link stands for the old place as long as the playbook runs.
+        Both this process and Ansible's write into it meanwhile. Once for all.
         """
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.artifacts.rename(target)
-        except OSError:  # another disk: at the end then
+        if self._target is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(self.given)
             self._target = target
-            return
-        self.artifacts.symlink_to(target)
-        self.artifacts = target
-
-    _target: Path | None = None
 
     def finish(self) -> None:
         """After the end: the artifacts are whole and in their place."""
         self._thread.join()
-        if self._given.is_symlink():
-            self._given.unlink()
-        elif self._target is not None:
-            shutil.move(self.artifacts, self._target)
-            self.artifacts = self._target
+        if self._target is not None and self._target.is_symlink():
+            self._target.unlink()
+            shutil.move(self.given, self._target)
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder where they are to be found, at any time."""
+        return self._target or self.given
 
     @property
     def output(self) -> str:
@@ -114,7 +111,7 @@ class Playbook:
         from ansible_runner.interface import init_runner
 
         try:
-            folder = self._given
+            folder = self.given
             folder.mkdir(parents=True, mode=0o700)
             environment = ansible_environment(self._project) | self._environment
             own = [environment.get("ANSIBLE_CALLBACK_PLUGINS"), f"{self._project}/plugins/callback"]
@@ -154,4 +151,4 @@ class Playbook:
     def _tidy(self, status: Mapping[str, Any], **_: object) -> None:
         if status.get("status") == "running":  # it was written just before
             with contextlib.suppress(FileNotFoundError):
-                (self._given / ENVIRONMENT_FILE).unlink()
+                (self.given / ENVIRONMENT_FILE).unlink()

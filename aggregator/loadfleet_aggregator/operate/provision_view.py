@@ -54,13 +54,17 @@ class ProvisionRow:
 
 @dataclass
 class ProvisionView:
-    """Give it every event; ask it for a table. ``say`` gets lines for above it."""
+    """Give it every event; ask it for a table."""
 
-    say: Callable[[str], None]
     hosts: dict[str, ProvisionRow] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     """What the playbook says of the hosts at its end."""
     states: dict[str, str] = field(default_factory=dict)
+    _say: Callable[[str], None] = lambda _: None
+
+    def tell_lines(self, say: Callable[[str], None]) -> None:
+        """``say`` gets the lines that are no part of the table, from now on."""
+        self._say = say
 
     def take(self, event: Event) -> None:
         """An event of ansible-runner's."""
@@ -69,7 +73,7 @@ class ProvisionView:
         result = data.get("res")
         result = result if isinstance(result, dict) else {}
         if kind == "verbose" and str(event.get("stdout", "")).strip():
-            self.say(printable_line(str(event["stdout"]).strip("\r\n")))
+            self._say(printable_line(str(event["stdout"]).strip("\r\n")))
         if not host or not kind.startswith("runner_on_"):
             return
         row = self.hosts.setdefault(host, ProvisionRow())

@@ -30,9 +30,8 @@ REPORTS = ("report_run", "report_study")
 
 @dataclass
 class RunView:
-    """Give it every event; ask it for rows. ``say`` gets lines for above the table."""
+    """Give it every event; ask it for rows."""
 
-    say: Callable[[str], None]
     run_id: str | None = None
     folder: Path | None = None
     """The run's on the controller, once it is planned."""
@@ -44,10 +43,15 @@ class RunView:
     """Hosts whose agent has the run: it goes on without the playbook."""
     _rows: dict[str, HostLive] = field(default_factory=dict)
     _waiting: set[str] = field(default_factory=set)
+    _say: Callable[[str], None] = lambda _: None
 
     @property
     def planned(self) -> bool:
         return self.folder is not None
+
+    def tell_lines(self, say: Callable[[str], None]) -> None:
+        """``say`` gets the lines that are no part of the table, from now on."""
+        self._say = say
 
     def take(self, event: Event) -> None:
         """An event of ansible-runner's."""
@@ -113,7 +117,7 @@ class RunView:
             str(name): HostLive(host=str(name), state=LiveState.STARTING, run_id=self.run_id)
             for name in result.get("hosts", {})
         }
-        self.say(printable(result.get("msg", "")))
+        self._say(printable(result.get("msg", "")))
 
     def _end(self, host: str, state: LiveState, note: str) -> None:
         before = self._rows.get(host)
@@ -130,7 +134,7 @@ class RunView:
         progress = PROGRESS.match(line)
         if progress is None:
             if line.strip():
-                self.say(line)
+                self._say(line)
             return
         host, told = progress.groups()
         row = self._rows.get(host)
