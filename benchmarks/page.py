@@ -62,8 +62,9 @@ def main() -> None:
         return
     for page in found:
         low, high = page["first_paint_range_ms"]
-        print(f"{page['page']}: {page['bytes'] / 1e6:.2f} MB, first paint {page['first_paint_ms']} ms "
-              f"({low} to {high}), loaded {page['loaded_ms']} ms")  # fmt: skip
+        paint = f"first paint {page['first_paint_ms']} ms ({low} to {high})"
+        size = f"{page['bytes'] / 1e6:.2f} MB"
+        print(f"{page['page']}: {size}, {paint}, loaded {page['loaded_ms']} ms")
 
 
 if __name__ == "__main__":

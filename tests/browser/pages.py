@@ -11,7 +11,6 @@ from pathlib import Path
 from loadfleet_aggregator.report.model import FleetReport
 from loadfleet_aggregator.report.page import render_html
 from playwright.sync_api import Browser, Page, Route
-
 from waiting import LONG_S
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from loadfleet_aggregator.text.figures import NO_VALUE
 from pages import NARROW, WIDE, opened
 from playwright.sync_api import Browser, Page, expect
 from pypdf import PdfReader
@@ -29,7 +30,7 @@ def numbers(page: Page, head: str) -> list[float]:
     heads = page.locator("#host-table thead th").all_inner_texts()
     (at,) = (index for index, text in enumerate(heads) if text.strip() == head)
     cells = page.locator(f"#host-table tbody tr :nth-child({at + 1})").all_inner_texts()
-    return [float(cell.replace(",", "").rstrip(" %")) for cell in cells if cell != "–"]
+    return [float(cell.replace(",", "").rstrip(" %")) for cell in cells if cell != NO_VALUE]
 
 
 class TestLoading:

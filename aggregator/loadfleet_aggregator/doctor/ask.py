@@ -11,7 +11,7 @@ from pathlib import Path
 from loadfleet_agent.contract.base import Frozen
 from pydantic import Field, ValidationError
 
-from ..fleet.inventory import Selection, ansible_command, ansible_environment, ansible_reason
+from ..fleet.inventory import Selection, ansible_command, ansible_environment, first_error
 from .answers import Answers
 
 PLAYBOOK = "playbooks/doctor.yml"
@@ -104,4 +104,4 @@ def _environment(project: Path) -> dict[str, str]:
 def _reason(stdout: str, stderr: str) -> str:
     if any(mark in f"{stderr}\n{stdout}" for mark in NO_HOSTS_MARKS):
         return NO_HOSTS
-    return ansible_reason(stderr, stdout)
+    return first_error(f"{stderr}\n{stdout}")

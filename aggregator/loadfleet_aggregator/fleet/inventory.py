@@ -12,12 +12,14 @@ Usage::
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +41,7 @@ class Selection(Frozen):
     limit: str | None = Field(default=None, description="--limit")
     extra_vars: tuple[str, ...] = Field(default=(), description="-e, each as it was given")
     vault_password_file: str | None = None
+    more: tuple[str, ...] = Field(default=(), description="further options, as they were given")
 
     @property
     def arguments(self) -> list[str]:
@@ -49,7 +52,22 @@ class Selection(Frozen):
             given.append(("--limit", self.limit))
         if self.vault_password_file is not None:
             given.append(("--vault-password-file", self.vault_password_file))
-        return [word for pair in given for word in pair]
+        return [*(word for pair in given for word in pair), *self.more]
+
+
+def selection_of(arguments: Sequence[str]) -> Selection:
+    """The hosts that these arguments of ansible-playbook select.
+
+    What says which tasks are run, and how loudly, is left out.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for option in (("-t", "--tags"), ("--skip-tags",), ("--start-at-task",), ("-f", "--forks")):
+        parser.add_argument(*option)
+    for option in (("-C", "--check"), ("-D", "--diff"), ("--flush-cache",)):
+        parser.add_argument(*option, action="store_true")
+    parser.add_argument("-v", "--verbose", action="count")
+    _, left = parser.parse_known_args(list(arguments))
+    return Selection(more=tuple(left))
 
 
 class SshOptions(Frozen):
@@ -110,15 +128,14 @@ def read_fleet(selection: Selection, project: Path) -> Fleet:
     project = require_project(project)
     with TemporaryDirectory(prefix="loadfleet-hosts-") as folder:
         path = Path(folder) / "hosts.json"
-        command = [ansible_command("ansible-playbook"), HOSTS_PLAYBOOK, *selection.arguments]
+        command = [ansible_command("ansible-playbook"), str(project / HOSTS_PLAYBOOK)]
         try:
             done = subprocess.run(
-                command,
+                [*command, *selection.arguments],
                 capture_output=True,
                 text=True,
                 errors="replace",
                 check=False,
-                cwd=project,
                 stdin=subprocess.DEVNULL,
                 timeout=LIMIT_S,
                 env=ansible_environment(project) | {"LOADFLEET_HOSTS_FILE": str(path)},
@@ -126,7 +143,7 @@ def read_fleet(selection: Selection, project: Path) -> Fleet:
         except subprocess.TimeoutExpired as error:
             raise InventoryError(f"the inventory was not read in {LIMIT_S:.0f} s") from error
         if not path.is_file():
-            raise InventoryError(ansible_reason(done.stderr, done.stdout))
+            raise InventoryError(first_error(f"{done.stderr}\n{done.stdout}"))
         told = json.loads(path.read_bytes())
     try:
         hosts = tuple(FleetHost.model_validate(host) for host in told)
@@ -176,9 +193,9 @@ def ansible_environment(project: Path) -> dict[str, str]:
     )
 
 
-def ansible_reason(stderr: str, stdout: str) -> str:
-    """The first error of Ansible's, on one line; it breaks lines at 79 letters."""
-    lines = (stderr + "\n" + stdout).splitlines()
+def first_error(output: str) -> str:
+    """The first error that Ansible printed, on one line; it breaks lines at 79 letters."""
+    lines = output.splitlines()
     start = next(
         (n for n, line in enumerate(lines) if re.match(r"\[ERROR\]: |ERROR! |fatal: ", line)), None
     )

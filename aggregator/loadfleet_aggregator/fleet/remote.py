@@ -20,9 +20,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .inventory import Become, FleetHost, SshOptions
 from .ssh_route import KnownKey, Route, RouteError, find_route
@@ -36,6 +36,8 @@ LIMIT_S = 20.0
 MOST_BYTES = 1 << 20
 CHUNK = 1 << 16
 STEP_S = 0.5
+
+Result = TypeVar("Result")
 
 Command = str | Callable[[FleetHost], str]
 """For /bin/sh on the host."""
@@ -116,6 +118,10 @@ class Links:
         for link in list(self._links.values()):
             link.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def submit(self, work: Callable[[FleetHost], Result], host: FleetHost) -> Future[Result]:
+        """Does something with one host, when one of the threads for hosts is free."""
+        return self._pool.submit(work, host)
 
     def ask(
         self,

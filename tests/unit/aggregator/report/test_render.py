@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.report.model import FleetReport
 from loadfleet_aggregator.report.render import publish, write_reports
