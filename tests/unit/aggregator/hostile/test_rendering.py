@@ -152,7 +152,7 @@ def assert_harmless(report: FleetReport) -> None:
         assert not name.startswith("on"), (tag, name)
         assert MARK not in name
         if name in ("href", "src", "xlink:href", "action"):
-            assert re.fullmatch(r"#[\w-]*", value, re.ASCII), (tag, name, value)
+            assert re.fullmatch(r"#[\w.-]*", value, re.ASCII), (tag, name, value)
     assert not any(letter in html for letter in "\x1b\0\u202e\u2028")
     text = render_markdown(report)
     assert f"<{MARK}" not in text
