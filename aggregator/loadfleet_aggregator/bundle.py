@@ -151,7 +151,7 @@ def _safe_path(name: str) -> PurePosixPath:
 
 
 def _quoted(name: str) -> str:
-    return shortened(printable(repr(name)))
+    return shortened(printable(repr(name)), 100)
 
 
 def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bundle:

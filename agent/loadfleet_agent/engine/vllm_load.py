@@ -50,7 +50,7 @@ class MeteredLLM(AsyncLLM):  # type: ignore[misc]
     def start(cls, arguments: AsyncEngineArgs, meter: LoadMeter) -> AsyncLLM:
         """An engine with ``meter``; raises what AsyncLLM raises."""
         llm = cls.from_engine_args(arguments, stat_loggers=[lambda *_: meter])
-        loggers = getattr(llm.logger_manager, "stat_loggers", None)
+        loggers = getattr(getattr(llm, "logger_manager", None), "stat_loggers", None)
         if isinstance(loggers, list):
             loggers[:] = [item for item in loggers if not isinstance(item, PrometheusStatLogger)]
         return llm

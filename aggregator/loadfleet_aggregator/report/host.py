@@ -139,8 +139,8 @@ def read_host(task: HostTask) -> HostReading:
             report.engine,
             [phase for phase in measured if phase],
             memory_before_mib(sensors) if sensors else (),
-        )
-        | {"clock off s": clock_off},
+            clock_off,
+        ),
         traces=host_traces(
             [of_phase.traced for of_phase in records],
             sensors,

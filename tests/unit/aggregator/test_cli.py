@@ -101,7 +101,9 @@ class TestReport:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["report", "wheelhouse", "image", "compare", "history"])
+    @pytest.mark.parametrize(
+        "command", ["report", "wheelhouse", "image", "compare", "history", "doctor", "init"]
+    )
     def test_of_each_command_has_an_example_that_parses(self, command: str) -> None:
         done = loadfleet(command, "--help")
         assert done.returncode == 0
@@ -113,7 +115,7 @@ class TestHelp:
     def test_names_every_command(self) -> None:
         done = loadfleet("--help")
         assert done.returncode == 0
-        for command in ("report", "wheelhouse", "compare", "history"):
+        for command in ("report", "wheelhouse", "compare", "history", "doctor", "init"):
             assert command in done.stdout
 
     def test_version(self) -> None:

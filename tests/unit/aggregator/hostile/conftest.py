@@ -22,6 +22,8 @@ from ..report.gpu_hosts import gpu_host
 from ..submission.official_runs import STARTED
 
 HOSTILE = "gpu-b"
+UNFIT = "<script>alert(1)</script>"
+"""Of a host that is in the inventory and was not selected."""
 FILES = ("report.json", "report.html", "report.md", "hosts.csv")
 
 
@@ -89,7 +91,7 @@ def _telemetry() -> str:
 
 @pytest.fixture(scope="session")
 def three(gpu_hosts: dict[str, HostRun], tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    folder = make_run(tmp_path_factory.mktemp("results"), gpu_hosts.values(), inventory=["gpu-z"])
+    folder = make_run(tmp_path_factory.mktemp("results"), gpu_hosts.values(), inventory=[UNFIT])
     assert json.loads((folder / HOSTS / HOSTILE / HOST_FACTS).read_bytes())["gpus"]
     return Fleet(folder, build_report(folder))
 
@@ -111,6 +113,8 @@ def _noted(three: Fleet) -> None:
     """The controller has noted each host's outcome three hours after the run was made."""
     (three.folder / CONTROLLER).mkdir()
     for host in three.honest.hosts:
+        if host.name == UNFIT:
+            continue
         note = ControllerNote(
             host=host.name, state="collected", step="", message="",
             noted_utc=CREATED + timedelta(hours=3),

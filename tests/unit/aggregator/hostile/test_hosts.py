@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
+    ENGINE_LOAD,
     HOST_FACTS,
     MANIFEST,
     PHASES,
     PLAN,
     RESULT,
+    SAMPLES,
     STATUS,
     SUMMARY_LOG,
     TELEMETRY,
@@ -78,6 +80,12 @@ def overwritten(fleet: Fleet, name: str, data: bytes) -> None:
     if name == MANIFEST:
         return
     rehash_phases(fleet.hostile) if name != RESULT else None
+    reseal(fleet.hostile)
+
+
+def sent(fleet: Fleet, name: str, data: bytes) -> None:
+    """A file of the Offline run that LoadGen has not written."""
+    (fleet.hostile / PHASES / "offline-performance" / name).write_bytes(data)
     reseal(fleet.hostile)
 
 
@@ -314,6 +322,9 @@ HARMLESS: dict[str, Way] = {
     "a telemetry of a million GPUs": lambda f: overwritten(
         f, TELEMETRY, b'{"at_utc":"2026-08-01T12:10:00Z","gpus":[' + b"{}," * 15_000 + b"{}]}\n"
     ),
+    "samples of no use": lambda f: sent(f, SAMPLES, b"PAR1" + bytes(1000) + b"PAR1"),
+    "samples that are a log": lambda f: sent(f, SAMPLES, (f.hostile / DETAIL).read_bytes()),
+    "an engine's load of no use": lambda f: sent(f, ENGINE_LOAD, b"[[[[\n{}\n\xff" * 10_000),
     "a GPU without a name": lambda f: told(f, HOST_FACTS, place("", "gpus", 0, "uuid")),
     "settings that make no sense": lambda f: told(
         f,
@@ -339,7 +350,8 @@ def test_what_is_not_wrong_by_itself_is_shown_and_harms_no_other_host(
     fleet.assert_others_unharmed(report)
     assert fleet.host(report).verdict.kind is VerdictKind.OK
     page = (fleet.folder / "report.html").read_text("utf-8")
-    assert "<script" not in page.lower()
+    assert "<script>alert" not in page.lower()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for name in FILES[1:]:
         text = (fleet.folder / name).read_text("utf-8")
         assert not {"\x1b", "\u202e", "\0"} & set(text)

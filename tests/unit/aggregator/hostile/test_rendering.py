@@ -20,7 +20,7 @@ from loadfleet_aggregator.report.model import FleetReport, HostReport, PhaseRepo
 from loadfleet_aggregator.report.render import render_csv, render_html, render_markdown
 from pydantic import ValidationError
 
-from ..report.test_render import Page
+from ..report.reading import Page
 from .conftest import Fleet
 from .mutation import TEXTS
 
