@@ -51,7 +51,9 @@ RunJson = Annotated[
     "-e loadfleet_length=official",
 )
 def run(context: typer.Context, json_: RunJson = False, project: Project = Path()) -> None:
-    """Run the benchmark: run_benchmark.yml, with a live table. Takes ansible-playbook's options.
+    """Run the benchmark: run_benchmark.yml, with a live table.
+
+    Takes ansible-playbook's options: -i, --limit, -e, --forks, --check and the others.
 
     Ctrl-C once leaves the run to the hosts, which go on; twice stops it there, in order. The same
     command again goes on with it. What Ansible said is kept in results/RUN/ansible/.
@@ -175,13 +177,13 @@ def _finish_run(
 
 @app.command(
     context_settings=PASSED_ON,
-    epilog="Example: HF_TOKEN=... loadfleet provision -i inventory/ --limit gpu-03",
+    epilog="Example: loadfleet provision -i inventory/ --limit gpu-03",
 )
 def provision(context: typer.Context, json_: RunJson = False, project: Project = Path()) -> None:
     """Provision the hosts: playbooks/provision.yml, with a live table of hosts and steps.
 
-    Takes ansible-playbook's options. Ctrl-C ends it; a second run goes on, and changes nothing
-    where all is done.
+    Takes ansible-playbook's options: -i, --limit, -e, --tags, --check and the others. Ctrl-C ends
+    it; a second run goes on, and changes nothing where all is done.
 
     Exit code 0: every host is ready; 1: some is not; 2: the input is wrong; 130: you left.
     """
