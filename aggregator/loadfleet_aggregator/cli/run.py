@@ -78,10 +78,10 @@ def run(context: typer.Context, json_: RunJson = False, project: Project = Path(
 def _drive_run(playbook: Playbook, view: RunView, live: Path, json_: bool) -> End:
     from ..operate.drive import drive
     from ..operate.interrupts import counted_interrupts
-    from ..operate.live_files import read_live_files
+    from ..operate.live_files import LiveFolder
     from ..operate.table import live_table, summary
 
-    looked = 0.0
+    files, looked = LiveFolder(live), 0.0
     foot = "Ctrl-C leaves the run to the hosts"
 
     def look(screen: Screen | None) -> None:
@@ -89,7 +89,7 @@ def _drive_run(playbook: Playbook, view: RunView, live: Path, json_: bool) -> En
         if time.monotonic() - looked >= LOOK_S:
             looked = time.monotonic()
             give_place(playbook, view)
-            view.look(read_live_files(live))
+            view.look(files.changed())
         if screen is not None:
             rows = view.rows()
             head = summary(rows) if view.planned else "reading the inventory"

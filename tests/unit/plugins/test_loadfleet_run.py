@@ -17,8 +17,11 @@ from .helpers import BIN, LOCAL, ROOT, UNREACHABLE, Site
 from .helpers import LONG_S as PLAY_S
 
 TOKEN = "hf_" + "s3cr3t" * 5
-LENGTH = {"samples": 16, "server_queries": 40_000}
-"""More than a minute of Server: time to leave, and to stop."""
+LONG = {
+    "loadfleet_length": {"samples": 16, "server_queries": 40_000},
+    "loadfleet_server_target_qps": 20,
+}
+"""Half an hour of Server: time to leave and to come back, on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def assert_kept(site: Site, run_id: str) -> None:
 
 def test_ctrl_c_once_leaves_the_run_to_the_host_and_twice_stops_it(site: Site) -> None:
     """In one test: the environment is installed once."""
-    settings = extra(loadfleet_length=LENGTH, loadfleet_run_id="left-and-stopped")
+    settings = extra(**LONG, loadfleet_run_id="left-and-stopped")
     terminal = in_terminal(site, *settings)
     terminal.expect("run left-and-stopped: 1 running")
     terminal.expect("good .*server-performance .*/40,")
@@ -107,7 +110,8 @@ def test_ctrl_c_once_leaves_the_run_to_the_host_and_twice_stops_it(site: Site) -
 
 class TestWithoutATerminal:
     def test_prints_what_ansible_prints_and_ends_with_0(self, site: Site) -> None:
-        done = loadfleet(site, "run", *extra(loadfleet_run_id="plain"))
+        token = ("-e", f"hf_auth_token={TOKEN}")
+        done = loadfleet(site, "run", *extra(loadfleet_run_id="plain"), *token)
         assert done.returncode == 0, done.stdout + done.stderr
         lines = done.stdout.splitlines()
         assert any(text.startswith("TASK [Wait for the run]") for text in lines)
