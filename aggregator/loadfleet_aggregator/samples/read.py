@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from loadfleet_agent.contract.files import open_plain
 
+from ..text.listing import shortened
+from ..text.terminal import printable
+
 MAX_ROWS = 4_000_000
 """Two hours of 500 queries a second; 64 bytes each in memory."""
 ROW_BYTES = 64
@@ -72,8 +75,8 @@ def read_samples(path: Path, rows: int, *, answers: bool) -> Samples:
     except SamplesError:
         raise
     except (OSError, ValueError, ArithmeticError, MemoryError, pa.ArrowException) as error:
-        text = " ".join(str(error).replace(f"{path}", path.name).split())
-        raise SamplesError(f"not a Parquet file that can be read: {text[:200]}") from error
+        text = shortened(printable(str(error).replace(f"{path}", path.name)))
+        raise SamplesError(f"not a Parquet file that can be read: {text}") from error
     _require_sense(samples)
     return samples
 
@@ -89,11 +92,12 @@ def _read(path: Path, rows: int, columns: list[str]) -> pa.Table:
             thrift_container_size_limit=MAX_DESCRIPTION_ITEMS,
         )
         _require_bounded(file.metadata, rows)
-        schema = file.schema_arrow
-        told = {name: schema.field(name).type for name in schema.names}
-        if len(schema.names) != len(told) or told != SCHEMA:
+        if [(field.name, field.type) for field in file.schema_arrow] != list(SCHEMA.items()):
             raise SamplesError("its columns are not those of samples.parquet")
-        return file.read(columns=columns, use_threads=False)
+        table = file.read(columns=columns, use_threads=False)
+    if table.num_rows != rows:
+        raise SamplesError(f"{table.num_rows} rows could be read of {rows}")
+    return table
 
 
 def _require_bounded(metadata: Any, rows: int) -> None:

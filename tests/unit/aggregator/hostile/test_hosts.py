@@ -203,6 +203,10 @@ NAMED: dict[str, tuple[Way, str]] = {
         lambda f: told(f, RESULT, place("2026-07-01T12:00:00Z", *PHASE, "ended_utc")),
         f"{RESULT}: phases.0: Value error, ended_utc is before started_utc",
     ),
+    "a run of 200 years": (
+        lambda f: told(f, RESULT, place("2199-01-01T00:00:00Z", *PHASE, "ended_utc")),
+        f"{RESULT}: phases.0: Value error, ended_utc is more than 366 days after started_utc",
+    ),
     # Bytes.
     **{
         f"{label} for {name}": (

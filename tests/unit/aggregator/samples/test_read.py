@@ -91,6 +91,13 @@ class TestRefused:
         more = told | {"text": ["a"] * 4}
         assert refused(write(tmp_path / "f", more, text=pa.string()))
 
+    def test_is_a_column_twice(self, tmp_path: Path) -> None:
+        told = columns()
+        names = [*list(told)[:-1], "issue_ns"]
+        arrays = [pa.array(told[name], module.SCHEMA[name]) for name in names]
+        pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "f")
+        assert "columns" in refused(tmp_path / "f")
+
     def test_is_a_column_in_a_column(self, tmp_path: Path) -> None:
         told = columns() | {"output_tokens": [[1], [2], [3], [4]]}
         assert "columns" in refused(
