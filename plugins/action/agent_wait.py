@@ -77,6 +77,7 @@ class ActionModule(ActionBase):
         from loadfleet_aggregator.fleet.clock import ClockWatch, read_clock
         from loadfleet_aggregator.fleet.look import end_with_playbook, look_at_host
         from loadfleet_aggregator.fleet.progress import Progress
+        from loadfleet_aggregator.operate.live_files import LiveFile
 
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
@@ -91,6 +92,7 @@ class ActionModule(ActionBase):
         if self._connection.transport == "ssh":  # this task's own object: no other is touched
             # One try a look, so that a lost link is told early.
             self._connection.set_option("reconnection_retries", 0)
+        live = LiveFile(host, args["home"], args["run_id"])
         parent = os.getppid()
         clock, while_running, warned = ClockWatch(), False, False
         send_off = self._send_off(args, host, (task_vars or {}).get("hostvars", {}))
@@ -130,6 +132,8 @@ class ActionModule(ActionBase):
                 gone = 0 if reading.alive else gone + 1
                 if end := _end(reading, gone):
                     break
+            if reading is not None:  # for loadfleet run alone; else it does nothing
+                live.look(self._ask)
             quiet = now - news
             if quiet > args["lost_s"]:
                 end = (
@@ -192,6 +196,14 @@ class ActionModule(ActionBase):
         participants = _started(sync["hosts"], hostvars, args["run_id"])
         rendezvous = Rendezvous(Path(sync["attempt"]), host, participants, float(sync["wait_s"]))
         return SendOff(rendezvous, Path(sync["folder"]), host, go)
+
+    def _ask(self, command: str, mark: str) -> str | None:
+        from loadfleet_aggregator.fleet.look import look_at_host
+
+        text, _ = look_at_host(
+            self._low_level_execute_command, self._connection.reset, command, mark, sudoable=False
+        )
+        return text
 
 
 def _started(hosts: Sequence[str], hostvars: Mapping[str, Any], run_id: str) -> list[str]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import yaml
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import LoadgenLogError, read_loadgen_logs
@@ -21,10 +23,12 @@ from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, Manifest, PhaseResult, RateResult
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
+    ENGINE_LOAD,
     HOST_FACTS,
     PHASE_RESULT,
     PLAN,
     RESULT,
+    SAMPLES,
     SUMMARY_LOG,
     TELEMETRY,
 )
@@ -33,7 +37,9 @@ from loadfleet_aggregator.bundle import BundleError, unpack
 from loadfleet_aggregator.fleet.record import ControllerNote, RunRecord
 from loadfleet_aggregator.fleet.settings import InventoryError, plan_hosts
 from loadfleet_aggregator.report.model import FleetReport
+from loadfleet_aggregator.samples.read import SamplesError, read_samples
 from loadfleet_aggregator.telemetry import phase_telemetry, read_telemetry
+from loadfleet_aggregator.timeline.load import read_engine_load
 from pydantic import BaseModel, ValidationError
 
 PROJECT = Path(__file__).parents[2]
@@ -44,6 +50,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     HostResult, PhaseResult, RateResult, HostFacts, Status, Manifest, RunPlan, FleetReport,
     RunRecord, ControllerNote,
 )  # fmt: skip
+ROWS = 50
 BETWEEN = b"\n\0\n"
 """Stands between the two logs of a run."""
 START, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC)
@@ -103,6 +110,28 @@ def loadgen(data: bytes) -> None:
         assert type(result).model_validate_json(result.model_dump_json()) == result
 
 
+def samples(data: bytes) -> None:
+    """samples.parquet of a run that had ``ROWS`` samples."""
+    with tempfile.TemporaryDirectory(prefix="loadfleet-fuzz-") as scratch:
+        path = Path(scratch) / SAMPLES
+        path.write_bytes(data)
+        for answers in (False, True):
+            try:
+                found = read_samples(path, ROWS, answers=answers)
+            except SamplesError:
+                continue
+            assert len(found) == ROWS
+
+
+def engine_load(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="loadfleet-fuzz-") as scratch:
+        path = Path(scratch) / ENGINE_LOAD
+        path.write_bytes(data)
+        found = read_engine_load(path)
+        assert found is not None
+        assert np.isfinite(found.at_s).all()
+
+
 def inventory(data: bytes) -> None:
     """Variables of a host, as an inventory has them."""
     try:
@@ -125,6 +154,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "document": document,
     "telemetry": telemetry,
     "loadgen": loadgen,
+    "samples": samples,
+    "engine-load": engine_load,
     "inventory": inventory,
 }
 
@@ -154,6 +185,19 @@ def seeds(target: str) -> Iterator[bytes]:
                     if len(line) < 1000
                 )
                 yield detail + BETWEEN + (folder / SUMMARY_LOG).read_bytes()
+        case "samples":
+            (data,) = (data for path, data in run.items() if path.endswith(SAMPLES))
+            rows = pq.read_table(io.BytesIO(data)).slice(0, ROWS)
+            for compression in ("SNAPPY", "NONE"):
+                stream = io.BytesIO()
+                pq.write_table(rows, stream, compression=compression)
+                yield stream.getvalue()
+        case "engine-load":
+            yield b"".join(
+                b'{"at_utc":"2026-08-01T12:00:%02d+00:00","running":%d,"waiting":0,"kv_cache":0.5}\n'
+                % (second, second)
+                for second in range(5)
+            )
         case "inventory":
             for path in sorted(INVENTORY.rglob("*.yml")):
                 values = yaml.safe_load(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -29,6 +30,8 @@ from .loadgen_log import LoadgenResult
 from .plan import phase_name, rate_name
 from .roofline import Geometry, Precision
 from .status import Failure
+
+LONGEST_PHASE = timedelta(days=366)
 
 
 class Distribution(Frozen):
@@ -115,6 +118,12 @@ class PhaseResult(Timed):
     files: dict[Line, Sha256] = Field(
         max_length=100, description="files of the phase's folder, hashed as LoadGen ended"
     )
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> PhaseResult:
+        if self.ended_utc - self.started_utc > LONGEST_PHASE:
+            raise ValueError(f"ended_utc is more than {LONGEST_PHASE.days} days after started_utc")
+        return self
 
     @model_validator(mode="after")
     def _is_named_by_what_it_is(self) -> PhaseResult:

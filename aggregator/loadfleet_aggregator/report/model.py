@@ -235,6 +235,9 @@ class FleetReport(Document):
         names = [host.name for host in self.hosts]
         if len(set(names)) < len(names):
             raise ValueError("hosts: one is told twice")
+        compared = {entry.host for scenario in self.scenarios for entry in scenario.hosts}
+        if not compared <= set(names):
+            raise ValueError("scenarios: a host that is not among the hosts")
         return self
 
     @property

@@ -9,10 +9,14 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def printable(text: object) -> str:
     """Any text as one line that moves no cursor and sets no colour."""
-    line = " ".join(str(text).split())
+    return printable_line(" ".join(str(text).split()))
+
+
+def printable_line(text: str) -> str:
+    """The same, its blanks kept: a line of a log."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in line
+        for letter in text.expandtabs()
     )
 
 

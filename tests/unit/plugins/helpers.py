@@ -27,8 +27,8 @@ BAD_PYTHON = LOCAL | {"loadfleet_python": "/usr/bin/python3-does-not-exist"}
 def load_plugin(name: str, kind: str = "action") -> ModuleType:
     """A plugin as a module; plugins/ is no package."""
     if kind == "modules":  # what Ansible packs with a module
-        load_plugin("run_lock", "module_utils")
-        load_plugin("secure_boot", "module_utils")
+        for packed in sorted((ROOT / "plugins" / "module_utils").glob("*.py")):
+            load_plugin(packed.stem, "module_utils")
     path = ROOT / "plugins" / kind / f"{name}.py"
     module_name = f"ansible.module_utils.{name}" if kind == "module_utils" else f"tested_{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
+    ENGINE_LOAD,
     HOST_FACTS,
     MANIFEST,
     PHASES,
     PLAN,
     RESULT,
+    SAMPLES,
     STATUS,
     SUMMARY_LOG,
     TELEMETRY,
@@ -78,6 +80,12 @@ def overwritten(fleet: Fleet, name: str, data: bytes) -> None:
     if name == MANIFEST:
         return
     rehash_phases(fleet.hostile) if name != RESULT else None
+    reseal(fleet.hostile)
+
+
+def sent(fleet: Fleet, name: str, data: bytes) -> None:
+    """A file of the Offline run that LoadGen has not written."""
+    (fleet.hostile / PHASES / "offline-performance" / name).write_bytes(data)
     reseal(fleet.hostile)
 
 
@@ -194,6 +202,10 @@ NAMED: dict[str, tuple[Way, str]] = {
     "an end before the start": (
         lambda f: told(f, RESULT, place("2026-07-01T12:00:00Z", *PHASE, "ended_utc")),
         f"{RESULT}: phases.0: Value error, ended_utc is before started_utc",
+    ),
+    "a run of 200 years": (
+        lambda f: told(f, RESULT, place("2199-01-01T00:00:00Z", *PHASE, "ended_utc")),
+        f"{RESULT}: phases.0: Value error, ended_utc is more than 366 days after started_utc",
     ),
     # Bytes.
     **{
@@ -314,6 +326,9 @@ HARMLESS: dict[str, Way] = {
     "a telemetry of a million GPUs": lambda f: overwritten(
         f, TELEMETRY, b'{"at_utc":"2026-08-01T12:10:00Z","gpus":[' + b"{}," * 15_000 + b"{}]}\n"
     ),
+    "samples of no use": lambda f: sent(f, SAMPLES, b"PAR1" + bytes(1000) + b"PAR1"),
+    "samples that are a log": lambda f: sent(f, SAMPLES, (f.hostile / DETAIL).read_bytes()),
+    "an engine's load of no use": lambda f: sent(f, ENGINE_LOAD, b"[[[[\n{}\n\xff" * 10_000),
     "a GPU without a name": lambda f: told(f, HOST_FACTS, place("", "gpus", 0, "uuid")),
     "settings that make no sense": lambda f: told(
         f,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
+import pytest
 from loadfleet_aggregator.report.build import build_report
+from loadfleet_aggregator.report.model import FleetReport
 from loadfleet_aggregator.report.render import publish, write_reports
+from loadfleet_aggregator.report.schema import schema_text
 
 from ..helpers import HostRun, make_run, snapshot
 
@@ -25,6 +29,15 @@ class TestFiles:
         before = {path.name for path in fleet.iterdir()}
         write_reports(build_report(fleet), fleet)
         assert {path.name for path in fleet.iterdir()} - before == set(FILES)
+
+
+def test_report_json_obeys_its_schema(eight: FleetReport) -> None:
+    schema = json.loads(schema_text())
+    report = json.loads(eight.model_dump_json())
+    assert report["schema_version"] == schema["properties"]["schema_version"]["maximum"]
+    jsonschema.validate(report, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report | {"surprise": 1}, schema)
 
 
 class TestPublish:

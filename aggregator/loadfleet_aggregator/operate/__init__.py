@@ -1,0 +1,1 @@
+"""What an operator does with a fleet at work: run, watch, read logs, stop, collect, clean."""
