@@ -209,7 +209,12 @@ class TestUntrusted:
 
     def test_every_name_is_shown_as_it_is(self, hostile: FleetReport) -> None:
         text = seen(render_html(hostile))
-        assert all(host.name in text for host in hostile.hosts)
+        assert all(host.name in text for host in hostile.hosts if host.name.isprintable())
+
+    def test_a_name_turns_no_text_around(self, hostile: FleetReport) -> None:
+        for text in (render_html(hostile), render_markdown(hostile)):
+            assert "\u202e" not in text
+            assert "\\u202egpu-evil" in text
 
     def test_every_host_has_an_id_of_its_own(self, hostile: FleetReport) -> None:
         ids = Page(render_html(hostile)).values("id")
