@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-engine test-fleet mlperf-proof lint lock reference clean
+.PHONY: help setup run test test-unit test-engine test-browser test-fleet fuzz mlperf-proof lint lock reference clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 TEST_VENV := .venv-test
 PROOF := tests/mlperf_proof
+# Of make fuzz, for each target.
+SECONDS ?= 60
 UV = $(VENV)/bin/uv
 # uv is looked for outside the environment that it makes: "$(PYTHON) -m uv" would be that one's Python.
 $(VENV)/.ready: export PATH := $(PATH)
@@ -48,6 +50,19 @@ test-unit: $(TEST_VENV)/.ready ## run the tests that start no vLLM
 test-engine: $(TEST_VENV)/.ready ## run the tests with real vLLM, among them whole playbook runs
 	$(TEST_VENV)/bin/pytest tests/unit tests/e2e -m "$(WITH_ENGINE)" $(PYTEST_ARGS)
 
+test-browser: $(TEST_VENV)/.ready ## open reports in Chromium; installs Debian's with root where it is missing
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
+	|| { echo "make test-browser needs /usr/bin/chromium: apt-get install chromium, or run it as root on Debian" >&2; exit 1; }
+	@test -x /usr/bin/chromium \
+	|| { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	$(TEST_VENV)/bin/pytest tests/browser $(PYTEST_ARGS)
+
+fuzz: $(TEST_VENV)/.ready ## fuzz each reader of files of hosts for SECONDS (60), with the corpus in a temporary folder
+	@$(UV) pip install --quiet --python $(TEST_VENV)/bin/python --require-hashes -r locks/fuzz.txt
+	for target in archive document telemetry loadgen samples engine-load inventory; do \
+	  $(TEST_VENV)/bin/python tests/fuzz/fuzz.py $$target $(SECONDS); \
+	done
+
 FLEET_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client gcc libc6-dev libcjson-dev apt-utils dpkg-dev gnupg debian-archive-keyring
 
 test-fleet: $(TEST_VENV)/.ready ## provision and benchmark test machines; needs root on Debian or Ubuntu
@@ -86,6 +101,7 @@ lint: $(TEST_VENV)/.ready ## check style, types, imports, playbooks
 
 reference: $(VENV)/.ready ## write docs/settings.md and docs/schemas/ from the models
 	$(VENV)/bin/python -m loadfleet_agent.contract.export docs/schemas
+	$(VENV)/bin/python -m loadfleet_aggregator.report.schema docs/schemas
 	$(VENV)/bin/python -m loadfleet_aggregator.settings_reference docs/settings.md
 
 lock: $(VENV)/.ready ## lock all versions anew

@@ -8,9 +8,7 @@ that what reads them checks them as it does those of a real host.
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import re
 import tarfile
 import tempfile
@@ -23,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from loadfleet_agent.accuracy.judge import judge_accuracy
+from loadfleet_agent.contract.benchmark import Mode, Scenario
 from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import read_loadgen_logs
 from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.result import HostResult
+from loadfleet_agent.contract.result import Accuracy, HostResult, PhaseResult, RougeScore
 from loadfleet_agent.contract.run_folder import (
     DETAIL_LOG,
+    ENGINE_LOAD,
     HOST_FACTS,
     MANIFEST,
     PHASE_RESULT,
@@ -44,7 +43,17 @@ from loadfleet_agent.contract.run_folder import (
     file_sha256,
 )
 from loadfleet_agent.run import make_manifest
+from loadfleet_agent.statistics import distribution
 from loadfleet_aggregator.fleet.record import HOSTS, PLANS, HostRecord, RunRecord, write_record
+from made_samples import (
+    LOADGEN_LATER_NS,
+    MadeSamples,
+    engine_load,
+    loadgen_latencies,
+    make_samples,
+    with_other_answers,
+    write_samples,
+)
 
 SEED = Path(__file__).parent / "seed" / "h200.tar.gz"
 NOISE = 0.015
@@ -52,7 +61,9 @@ FREEDOM = 4
 GAP = (0.04, 0.08)
 STARTED = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 RUN_ID = "made-fleet"
-PHASE = "offline-performance"
+PERFORMANCE, ACCURACY = "offline-performance", "offline-accuracy"
+LOAD_S, PAUSE_S = 90, 10
+"""Before the first phase, and between the two."""
 PLANTED_CAUSES = {
     "thermal throttling": "thermal throttling",
     "power cap": "power cap",
@@ -117,7 +128,11 @@ def write_fleet(folder: Path, hosts: Sequence[MadeHost], samples: int) -> None:
 def _plan(host: str, samples: int) -> RunPlan:
     plan = RunPlan.model_validate_json(_seed()[PLAN])
     length = plan.length.model_copy(update={"samples": samples})
-    return plan.model_copy(update={"run_id": RUN_ID, "host": host, "length": length})
+    modes = (Mode.PERFORMANCE, Mode.ACCURACY)
+    offline = tuple(item.model_copy(update={"modes": modes}) for item in plan.scenarios)
+    return plan.model_copy(
+        update={"run_id": RUN_ID, "host": host, "length": length, "scenarios": offline}
+    )
 
 
 @cache
@@ -135,57 +150,88 @@ def _seed() -> dict[str, bytes]:
 
 def _write_host(folder: Path, host: MadeHost, samples: int) -> None:
     target = folder / HOSTS / host.name
-    phase_folder = target / PHASES / PHASE
-    phase_folder.mkdir(parents=True)
     seed_result = HostResult.model_validate_json(_seed()[RESULT])
     (seed_phase,) = seed_result.phases
-    more = samples / seed_phase.samples
-    slower = more / host.speed
+    assert seed_result.dataset is not None
+    assert seed_phase.loadgen.samples_per_second is not None
     plan = _plan(host.name, samples)
-    for log in (DETAIL_LOG, SUMMARY_LOG):
-        text = _seed()[f"{PHASES}/{PHASE}/{log}"].decode("utf-8")
-        (phase_folder / log).write_text(
-            _log(text, seed_phase.samples, samples, slower, host.speed), encoding="utf-8"
-        )
-    _write_samples(phase_folder / SAMPLES, samples, host.speed)
-    length = (seed_phase.ended_utc - seed_phase.started_utc) * slower
-    latency = seed_phase.latency_from_issue_ns
-    phase = seed_phase.model_copy(
-        update={
-            "plan_hash": plan.plan_hash,
-            "started_utc": STARTED + timedelta(seconds=90),
-            "ended_utc": STARTED + timedelta(seconds=90) + length,
-            "samples": samples,
-            "input_tokens": seed_phase.input_tokens.model_copy(update={"count": samples}),
-            "output_tokens": seed_phase.output_tokens.model_copy(update={"count": samples}),
-            "latency_from_issue_ns": latency.model_copy(
-                update={"count": samples}
-                | {name: getattr(latency, name) * slower
-                   for name in ("minimum", "mean", "p50", "p90", "p99", "maximum")}
-            ),
-            "loadgen": read_loadgen_logs(phase_folder),
-            "files": {name: file_sha256(phase_folder / name)
-                      for name in (DETAIL_LOG, SUMMARY_LOG, SAMPLES)},
-        }
-    )  # fmt: skip
-    write_model(phase_folder / PHASE_RESULT, phase)
+    generator = np.random.default_rng(host.number)
+    length_s = samples / (seed_phase.loadgen.samples_per_second * host.speed)
+    measured = make_samples(_seed()[f"{PHASES}/{PERFORMANCE}/{SAMPLES}"], samples, length_s)
+    scored = with_other_answers(measured, generator)
+    began, pause = STARTED + timedelta(seconds=LOAD_S), timedelta(seconds=PAUSE_S)
+    performance = _write_phase(target, plan, seed_phase, PERFORMANCE, began, measured, host.speed)
+    accuracy = _write_phase(
+        target, plan, seed_phase, ACCURACY, performance.ended_utc + pause, scored, host.speed
+    )
     write_model(target / PLAN, plan)
     write_model(folder / PLANS / f"{host.name}.json", plan)
     write_model(target / HOST_FACTS, _facts(host))
     (target / TELEMETRY).write_text(
-        "".join(f"{line}\n" for line in _telemetry(host, length)), encoding="utf-8"
+        "".join(f"{line}\n" for line in _telemetry(host, accuracy.ended_utc)), encoding="utf-8"
     )
-    assert seed_result.dataset is not None
-    dataset = seed_result.dataset.model_copy(update={"samples": samples})
     result = seed_result.model_copy(
         update={
             "run_id": RUN_ID, "host": host.name, "plan_hash": plan.plan_hash,
-            "started_utc": STARTED, "ended_utc": phase.ended_utc + timedelta(seconds=5),
-            "dataset": dataset, "phases": (phase,), "energy": (),
+            "labels": plan.labels,
+            "started_utc": STARTED, "ended_utc": accuracy.ended_utc + timedelta(seconds=5),
+            "dataset": seed_result.dataset.model_copy(update={"samples": samples}),
+            "phases": (performance, accuracy), "energy": (),
+            "accuracy": (_accuracy(plan, samples, generator),),
         }
     )  # fmt: skip
     write_model(target / RESULT, result)
     write_model(target / MANIFEST, make_manifest(target, RUN_ID))
+
+
+def _write_phase(
+    target: Path,
+    plan: RunPlan,
+    seed_phase: PhaseResult,
+    name: str,
+    started: datetime,
+    made: MadeSamples,
+    speed: float,
+) -> PhaseResult:
+    folder = target / PHASES / name
+    folder.mkdir(parents=True)
+    samples = len(made.tokens)
+    for log in (DETAIL_LOG, SUMMARY_LOG):
+        text = _seed()[f"{PHASES}/{name}/{log}"].decode("utf-8")
+        told = _log(text, seed_phase.samples, samples, speed, loadgen_latencies(made))
+        (folder / log).write_text(told, encoding="utf-8")
+    write_samples(folder / SAMPLES, made)
+    lines = engine_load(made, started, plan.engine.max_num_seqs or samples)
+    (folder / ENGINE_LOAD).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    phase = seed_phase.model_copy(
+        update={
+            "name": name,
+            "mode": Mode(name.split("-")[1]),
+            "plan_hash": plan.plan_hash,
+            "started_utc": started,
+            "ended_utc": started + timedelta(seconds=made.length_s + 0.1),
+            "started_monotonic_ns": made.issue_ns - LOADGEN_LATER_NS,
+            "samples": samples,
+            "input_tokens": seed_phase.input_tokens.model_copy(update={"count": samples}),
+            "output_tokens": distribution(made.tokens),
+            "latency_from_issue_ns": distribution(made.last),
+            "loadgen": read_loadgen_logs(folder),
+            "files": {file: file_sha256(folder / file)
+                      for file in (DETAIL_LOG, SUMMARY_LOG, SAMPLES, ENGINE_LOAD)},
+        }
+    )  # fmt: skip
+    write_model(folder / PHASE_RESULT, phase)
+    return phase
+
+
+def _accuracy(plan: RunPlan, samples: int, generator: np.random.Generator) -> Accuracy:
+    """What random weights come to, a little apart on each host."""
+    one, two, longest, lines = (float(v) for v in generator.normal((9.1, 0.4, 6.3, 7.8), 0.02))
+    score = RougeScore(
+        rouge1=round(one, 4), rouge2=round(two, 4), rougeL=round(longest, 4),
+        rougeLsum=round(lines, 4), gen_len=611 * samples, gen_num=samples,
+    )  # fmt: skip
+    return judge_accuracy(plan.suite, Scenario.OFFLINE, score, plan.labels)
 
 
 # Parts of a host.
@@ -193,68 +239,36 @@ def _write_host(folder: Path, host: MadeHost, samples: int) -> None:
 LOGGED = r"\"[^\n]*?\"value\": "
 """Between a key and its value in the detail log."""
 COUNTS = re.compile(
-    rf"(?P<before>(?:samples_per_query|sample_count)(?:{LOGGED}| : |_override = ))(?P<value>\d+)"
+    rf"(?P<before>(?:samples_per_query|sample_count|min_query_count)"
+    rf"(?:{LOGGED}| : |_override = ))(?P<value>\d+)"
 )
-TIMES = re.compile(r"(?P<before>latency_ns\", \"value\": |latency \(ns\) *: )(?P<value>\d{6,})")
+LATENCIES = re.compile(
+    r"(?P<before>(?:\"result_|^)(?P<name>[Mm]in|[Mm]ax|[Mm]ean|[\d.]+[_ ]percentile)[_ ]latency"
+    r"(?:_ns\", \"value\": | \(ns\) *: ))(?P<value>\d+)",
+    re.MULTILINE,
+)
 RATES = re.compile(
     r"(?P<before>per_second\", \"value\": |(?:Samples|Tokens) per second: )(?P<value>[\d.]+)"
 )
 INDICES = re.compile(r"(?P<before>loaded_qsl_set\", \"value\": )\[[^\]]*\]")
 
 
-def _log(text: str, before: int, samples: int, slower: float, speed: float) -> str:
-    """LoadGen's log with other counts, times and rates; limits and seeds stay."""
+def _log(text: str, before: int, samples: int, speed: float, latencies: dict[str, int]) -> str:
+    """LoadGen's log with other counts, latencies and rates; limits and seeds stay."""
 
     def count(match: re.Match[str]) -> str:
         value = samples if int(match["value"]) == before else int(match["value"])
         return f"{match['before']}{value}"
 
-    def time(match: re.Match[str]) -> str:
-        limit = "result_" not in match.string[match.start() - 40 : match.start()]
-        if limit and match["before"].startswith("latency_ns"):
-            return match[0]
-        return f"{match['before']}{round(int(match['value']) * slower)}"
+    def latency(match: re.Match[str]) -> str:
+        return f"{match['before']}{latencies[match['name'].replace('_', ' ').capitalize()]}"
 
     text = COUNTS.sub(count, text)
     head, mark, parameters = text.partition("Test Parameters Used")
-    head = TIMES.sub(time, head)
+    head = LATENCIES.sub(latency, head)
     head = RATES.sub(lambda m: f"{m['before']}{float(m['value']) * speed:.6g}", head)
     indices = ", ".join(map(str, range(samples)))
     return INDICES.sub(lambda m: f"{m['before']}[{indices}]", head) + mark + parameters
-
-
-@cache
-def _base_samples(samples: int) -> dict[str, np.ndarray[Any, Any]]:
-    table = pq.read_table(io.BytesIO(_seed()[f"{PHASES}/{PHASE}/{SAMPLES}"]))
-    issue = table["issue_ns"].to_numpy()
-    first = table["first_token_ns"].to_numpy() - issue
-    last = table["last_token_ns"].to_numpy() - issue
-    rounds = math.ceil(samples / len(issue))
-    step = int(np.percentile(last, 99))
-    offsets = np.repeat(np.arange(rounds) * step, len(issue))[:samples]
-    return {
-        "issue": np.full(samples, issue[0]),
-        "first": np.tile(first, rounds)[:samples] + offsets,
-        "last": np.tile(last, rounds)[:samples] + offsets,
-        "tokens": np.tile(table["output_tokens"].to_numpy(), rounds)[:samples],
-        "hashes": np.random.default_rng(0).integers(0, 256, (samples, 32), dtype=np.uint8),
-    }
-
-
-def _write_samples(path: Path, samples: int, speed: float) -> None:
-    base = _base_samples(samples)
-    hashes = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(32), samples, [None, pa.py_buffer(base["hashes"].tobytes())]
-    )
-    columns = {
-        "sample_index": pa.array(np.arange(samples, dtype=np.uint32)),
-        "issue_ns": pa.array(base["issue"]),
-        "first_token_ns": pa.array(base["issue"] + (base["first"] / speed).astype(np.int64)),
-        "last_token_ns": pa.array(base["issue"] + (base["last"] / speed).astype(np.int64)),
-        "output_tokens": pa.array(base["tokens"]),
-        "output_sha256": hashes,
-    }
-    pq.write_table(pa.table(columns), path)
 
 
 def _facts(host: MadeHost) -> HostFacts:
@@ -285,15 +299,15 @@ def _base_telemetry() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     at = [datetime.fromisoformat(sample["at_utc"]) for sample in samples]
     start, end = phase.started_utc + timedelta(seconds=3), phase.ended_utc - timedelta(seconds=5)
     inside = [s for s, time in zip(samples, at, strict=True) if start < time < end]
-    return samples[:90], inside
+    return samples[:LOAD_S], inside
 
 
-def _telemetry(host: MadeHost, length: timedelta) -> Iterable[str]:
+def _telemetry(host: MadeHost, end: datetime) -> Iterable[str]:
     before, inside = _base_telemetry()
     generator = np.random.default_rng(host.number)
     energy = 0.0
-    for second in range(round(90 + length.total_seconds()) + 3):
-        loaded = second >= 90
+    for second in range(round((end - STARTED).total_seconds()) + 3):
+        loaded = second >= LOAD_S
         source = inside[second % len(inside)] if loaded else before[min(second, len(before) - 1)]
         gpus = [dict(gpu) for gpu in source["gpus"]]
         _plant(gpus[0], host.planted, loaded=loaded, chance=float(generator.random()))

@@ -79,6 +79,7 @@ def main() -> None:
         "tools.txt", "--group", "pyproject.toml:dev", *cpu,
         "--constraint", "locks/controller.txt",
     )  # fmt: skip
+    compile_lock("fuzz.txt", "--group", "pyproject.toml:fuzz")
 
 
 if __name__ == "__main__":

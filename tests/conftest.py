@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+EXAMPLES = os.environ.get("LOADFLEET_EXAMPLES")
+settings.register_profile(
+    "loadfleet",
+    max_examples=int(EXAMPLES or 20),
+    # The same examples each time, unless more are asked for: a change is judged by what it does.
+    derandomize=EXAMPLES is None,
+    database=None,
+    # A failure is shown as it was found; to make it small takes minutes, and more examples.
+    phases=(Phase.explicit, Phase.generate) + ((Phase.shrink,) if EXAMPLES else ()),
+    deadline=None,  # no test judges speed
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("loadfleet")
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,11 @@ class EngineProcess:
             raise RunFailure(FailureCode(message["code"]), message["message"])
         return message
 
+    def require_alive(self) -> None:
+        """Raises RunFailure (engine-died) if the worker has ended while nothing was asked of it."""
+        if self._process.poll() is not None:
+            raise self._death()
+
     def _death(self) -> RunFailure:
         try:
             code = self._process.wait(timeout=10)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from .accuracy.accuracy_log import read_accuracy_log
 from .accuracy.judge import judge_accuracy
 from .accuracy.punkt import install_punkt
+from .barrier import await_start, clear_start
 from .contract.base import utc_now
 from .contract.benchmark import Mode, Scenario
 from .contract.energy import PhaseEnergy, phase_energies
@@ -150,6 +151,9 @@ class Run:
         for skipped in self._library.facts.skipped:
             self._warn("dataset-skipped", f"dataset {skipped.source} skipped: {skipped.reason}")
         self._restore_phases()
+        self._state.barriers_ahead(
+            tuple(name for name in self._plan.barriers if name not in self._phases)
+        )
         missing = [phase for phase in self._plan.phases if phase_name(*phase) not in self._phases]
         if missing:
             self._run_phases(missing)
@@ -173,15 +177,35 @@ class Run:
             for scenario, mode in missing:
                 if scenario in self._plan.searched and scenario not in self._rates:
                     self._find_rate(engine, scenario)
+                start = self._wait_at_barrier(engine, phase_name(scenario, mode))
                 self._enter(phase_name(scenario, mode), limits.generate_s, unit="samples")
-                rate = self._target_qps(scenario)
-                engine.send("phase", scenario=scenario, mode=mode, target_qps=rate)
+                engine.send(
+                    "phase",
+                    scenario=scenario,
+                    mode=mode,
+                    target_qps=self._target_qps(scenario),
+                    start_utc=start,
+                )
                 self._follow(engine)
                 self._adopt_phase(phase_name(scenario, mode))
             in_order = True
         finally:
             with self._uninterrupted():
                 engine.close(abort=not in_order)
+
+    def _wait_at_barrier(self, engine: EngineProcess, name: str) -> str | None:
+        """The moment at which a phase is to start, as ISO text; None: as soon as it can."""
+        if name not in self._plan.barriers:
+            return None
+        clear_start(self._folder, name)
+        self._state.barrier(name)
+        start = await_start(
+            self._folder, name, self._plan.inactivity.barrier_s, engine.require_alive
+        )
+        self._state.event(
+            Level.INFO, "barrier-passed", f"{name} starts at {start:%Y-%m-%dT%H:%M:%S.%fZ}"
+        )
+        return start.isoformat()
 
     def _find_rate(self, engine: EngineProcess, scenario: Scenario) -> None:
         name = rate_name(scenario)
@@ -295,7 +319,8 @@ class Run:
             failure=failure,
             labels=result_labels(self._plan, self._library.facts if self._library else None),
             started_utc=self._started,
-            ended_utc=utc_now(),
+            # Of an earlier attempt too: the clock may have been set back since.
+            ended_utc=max(self._started, utc_now()),
             attempts=self._attempt,
             model=self._model,
             dataset=self._library.facts if self._library else None,
@@ -360,6 +385,7 @@ class Run:
             rate_per_s=0.0,
             tokens_per_s=0.0,
             message="",
+            barriers_ahead=self._plan.barriers,
             attempt=self._attempt,
             started_utc=self._started,
             updated_utc=self._started,

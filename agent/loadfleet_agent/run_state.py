@@ -58,8 +58,24 @@ class RunState:
                 tokens_per_s=0.0,
                 eta_s=None,
                 message="",
+                barrier=None,
+                barriers_ahead=tuple(n for n in self._status.barriers_ahead if n != name),
             )
         self.event(Level.INFO, "phase-started", f"{name} started")
+
+    def barrier(self, name: str) -> None:
+        """All is ready for this phase, which waits to be started; who waits has a limit of its
+        own."""
+        with self._lock:
+            self._limit_s = None
+            self._mark_progress()
+            self._update(barrier=name, message=f"ready, waiting to start {name}")
+        self.event(Level.INFO, "barrier-reached", f"ready for {name}, waiting to be started")
+
+    def barriers_ahead(self, names: tuple[str, ...]) -> None:
+        """Which phases will still wait to be started."""
+        with self._lock:
+            self._update(barriers_ahead=names)
 
     def progress(self, done: int, total: int, *, tokens: int = 0, message: str = "") -> None:
         """Something was finished; counts are of this phase."""
@@ -86,7 +102,7 @@ class RunState:
         self._stop.set()
         self._thread.join(timeout=30)
         with self._lock:
-            self._update(state=state, **changes)
+            self._update(state=state, barrier=None, barriers_ahead=(), **changes)
 
     def event(self, level: Level, code: str, message: str, hint: str = "") -> None:
         """Appends to events.jsonl and prints to the agent's log."""

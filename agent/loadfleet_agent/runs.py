@@ -196,11 +196,11 @@ class Runs:
             raise RunFailure(
                 FailureCode.BAD_PLAN, f"{path}: not a whole plan; start under another run id"
             ) from error
-        if kept.plan_hash != plan.plan_hash:
-            differing = ", ".join(differing_keys(kept, plan))
+        if differing := differing_keys(kept, plan):
             raise RunFailure(
                 FailureCode.BAD_PLAN,
-                f"run {plan.run_id} was planned otherwise on this host (differs in {differing})",
+                f"run {plan.run_id} was planned otherwise on this host "
+                f"(differs in {', '.join(differing)})",
             )
 
 

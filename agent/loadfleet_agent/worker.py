@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Coroutine, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,7 +88,9 @@ class Worker:
                 self._channel.send("warmed-up")
             case "phase":
                 scenario, mode = Scenario(command["scenario"]), Mode(command["mode"])
-                self._run_phase(scenario, mode, command["target_qps"])
+                told = command["start_utc"]
+                start = None if told is None else datetime.fromisoformat(told)
+                self._run_phase(scenario, mode, command["target_qps"], start)
             case "rate":
                 scenario = Scenario(command["scenario"])
                 self._find_rate(scenario, command["offline_samples_per_second"])
@@ -137,12 +140,18 @@ class Worker:
         except EngineDied as error:
             raise RunFailure(FailureCode.ENGINE_DIED, str(error)) from error
 
-    def _run_phase(self, scenario: Scenario, mode: Mode, target_qps: float | None) -> None:
+    def _run_phase(
+        self,
+        scenario: Scenario,
+        mode: Mode,
+        target_qps: float | None,
+        start_utc: datetime | None,
+    ) -> None:
         assert self._model is not None
         folder = self._run_folder / PHASES / phase_name(scenario, mode)
         phase = prepare_phase(self._plan, scenario, mode, folder, target_qps)
         stop_ids = self._model.stop_token_ids
-        with self._driving(folder) as (library, drive):
+        with self._driving(folder, start_utc) as (library, drive):
             run_phase(self._plan, phase, target_qps, library, stop_ids, self._configuration, drive)
         self._channel.send("phase-done")
 
@@ -165,13 +174,16 @@ class Worker:
         )
 
     @contextlib.contextmanager
-    def _driving(self, folder: Path) -> Iterator[tuple[SampleLibrary, Drive]]:
+    def _driving(
+        self, folder: Path, start_utc: datetime | None = None
+    ) -> Iterator[tuple[SampleLibrary, Drive]]:
         engine, library = self._ready()
         # LoadGen looks for an audit.config in the working directory.
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
         try:
-            yield library, Drive(engine, self._loop, library.prompts, self._watch_progress)
+            prompts, watch = library.prompts, self._watch_progress
+            yield library, Drive(engine, self._loop, prompts, watch, start_utc)
         finally:
             self._sut = None
             os.chdir("/")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import re
 import shutil
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
+from loadfleet_agent.contract.files import open_plain, read_plain
 from loadfleet_agent.contract.gate import Expectation, GateFinding, check_run
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import LoadgenLogError, read_loadgen_logs
@@ -27,12 +32,23 @@ from loadfleet_agent.contract.run_folder import (
 from loadfleet_agent.contract.status import Status
 from pydantic import BaseModel, ValidationError
 
+from .text.listing import shortened
+from .text.terminal import printable
+
 MAX_FILES = 1_000
 MAX_FILE_BYTES = 512 << 20
 MAX_TOTAL_BYTES = 2 << 30
-MAX_DOCUMENT_BYTES = 16 << 20
+MAX_RATIO = 200
+"""Bytes of a run's files to bytes of their archive; logs come to 5, telemetry to 15."""
+SMALL_BYTES = 64 << 20
+"""Up to which the ratio does not matter."""
+MAX_HEADER_BYTES = 64 << 10
+"""Of one file in an archive: its name, its times, and what else a tar tells of it."""
+MAX_DOCUMENT_BYTES = 4 << 20
 MAX_PATH_LENGTH = 255
+PATH = re.compile(r"[\w.+@,=-]+(/[\w.+@,=-]+)*", re.ASCII)
 MOST_TOKENS = 2.0**63
+MOST_PROBLEMS = 100
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -45,7 +61,8 @@ class BundleError(ValueError):
 class Bundle:
     """What a host's folder holds. A part that is absent or unreadable is None.
 
-    ``problems`` says what is wrong with a folder that claims to be whole.
+    ``problems`` says what is wrong with a folder that claims to be whole, or cannot be read of
+    one that does not.
     """
 
     status: Status | None
@@ -55,6 +72,8 @@ class Bundle:
     gate: dict[str, tuple[GateFinding, ...]]
     """Phase name to the rules it broke, as found here in the collected logs."""
     problems: tuple[str, ...]
+    sealed: bool = True
+    """Whether it has a manifest, which claims it to be whole."""
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -71,47 +90,79 @@ def unpack(archive: Path, target: Path) -> None:
         temporary.replace(target)
     except BundleError:
         raise
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-        raise BundleError(f"{archive.name}: not a whole archive: {error}") from error
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error, tarfile.TarError) as error:
+        why = shortened(printable(error))
+        raise BundleError(f"{archive.name}: not a whole archive: {why}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+class _Metered:
+    """A stream that gives no more bytes than it was allowed to.
+
+    A tar's headers are read whole into memory, before anything of them can be looked at.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._left = tarfile.RECORDSIZE  # tarfile reads ahead by one record
+
+    def allow(self, size: int) -> None:
+        self._left += size
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BundleError(f"{self._name}: a header larger than {MAX_HEADER_BYTES >> 10} KiB")
+        return data
+
+
 def _extract(archive: Path, folder: Path) -> None:
-    total = 0
-    with tarfile.open(archive, "r|gz") as stream:
-        for count, member in enumerate(stream, start=1):
-            path = _safe_path(member.name)
-            total += member.size
-            if count > MAX_FILES or member.size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
-                raise BundleError(f"{archive.name}: too many or too large files")
-            if not member.isreg():
-                raise BundleError(f"{archive.name}: {member.name} is not a plain file")
-            source = stream.extractfile(member)
-            if source is None:
-                raise BundleError(f"{archive.name}: {member.name} cannot be read")
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            with (folder / path).open("xb") as sink:
-                shutil.copyfileobj(source, sink)
+    total, count = 0, 0
+    with open_plain(archive) as packed, gzip.open(packed) as plain:
+        most = min(MAX_TOTAL_BYTES, max(SMALL_BYTES, MAX_RATIO * archive.stat().st_size))
+        metered = _Metered(plain, archive.name)
+        metered.allow(MAX_HEADER_BYTES)
+        with tarfile.open(fileobj=cast("BinaryIO", metered), mode="r|") as stream:
+            for member in stream:
+                path = _safe_path(member.name)
+                count, total = count + 1, total + member.size
+                if count > MAX_FILES or member.size > MAX_FILE_BYTES or total > most:
+                    raise BundleError(f"{archive.name}: too many or too large files")
+                if not member.isreg() or member.issparse():
+                    raise BundleError(f"{archive.name}: {member.name} is not a plain file")
+                source = stream.extractfile(member)
+                if source is None:
+                    raise BundleError(f"{archive.name}: {member.name} cannot be read")
+                metered.allow(member.size + MAX_HEADER_BYTES)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                with (folder / path).open("xb") as sink:
+                    shutil.copyfileobj(source, sink)
 
 
 def _safe_path(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    unusable = not path.parts or "\0" in name or len(name) > MAX_PATH_LENGTH
-    if unusable or path.is_absolute() or ".." in path.parts:
-        raise BundleError(f"{name!r}: a path that leaves the folder")
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise BundleError(f"{_quoted(name)}: a path that leaves the folder")
+    if len(name) > MAX_PATH_LENGTH or not PATH.fullmatch(path.as_posix()):
+        raise BundleError(f"{_quoted(name)}: not a file's name that an agent gives")
     return path
+
+
+def _quoted(name: str) -> str:
+    return shortened(printable(repr(name)), 100)
 
 
 def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bundle:
     """Reads a collected folder and checks it against what was planned. Never raises."""
     problems: list[str] = []
-    quiet: list[str] = []  # absent parts of an unfinished run are no damage
     plan_trouble: list[str] = []
     plan = _read(folder / PLAN, RunPlan, plan_trouble)
     result = None
     gate: dict[str, tuple[GateFinding, ...]] = {}
-    if (folder / MANIFEST).is_file():
+    sealed = (folder / MANIFEST).is_file()
+    if sealed:
         manifest, trouble = _check_manifest(folder, run_id)
         problems += trouble
         result = _read(folder / RESULT, HostResult, problems)
@@ -125,26 +176,32 @@ def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bund
                     gate[phase.name], trouble = _check_phase(folder, phase, plan, result)
                     problems += trouble
                 problems += _check_coverage(result, plan)
+    # Parts that an unfinished run has not written yet are no damage.
+    there = [name for name in (STATUS, HOST_FACTS) if os.path.lexists(folder / name)]
     return Bundle(
-        status=_read(folder / STATUS, Status, quiet),
+        status=_read(folder / STATUS, Status, problems) if STATUS in there else None,
         plan=plan,
-        facts=_read(folder / HOST_FACTS, HostFacts, quiet),
+        facts=_read(folder / HOST_FACTS, HostFacts, problems) if HOST_FACTS in there else None,
         result=result,
         gate=gate,
-        problems=tuple(dict.fromkeys(problems)),
+        problems=_few(problems),
+        sealed=sealed,
     )
+
+
+def _few(problems: list[str]) -> tuple[str, ...]:
+    """Each once, on one line of decent length, and no more of them than anybody reads."""
+    texts = dict.fromkeys(shortened(printable(text)) for text in problems)
+    return tuple(texts)[:MOST_PROBLEMS]
 
 
 def _read(path: Path, model: type[Model], problems: list[str]) -> Model | None:
     try:
-        if path.is_symlink() or path.stat().st_size > MAX_DOCUMENT_BYTES:
-            problems.append(f"{path.name}: larger than {MAX_DOCUMENT_BYTES >> 20} MiB or a link")
-            return None
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_plain(path, MAX_DOCUMENT_BYTES))
     except OSError as error:
         problems.append(f"{path.name}: {error.strerror}")
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         problems.append(f"{path.name}: {where}: {first['msg']}")
     return None
@@ -164,12 +221,15 @@ def _check_manifest(folder: Path, run_id: str) -> tuple[Manifest | None, list[st
         except BundleError as error:
             problems.append(f"{MANIFEST}: {error}")
             continue
-        if path.is_symlink() or not path.is_file():
-            # Accuracy logs stay on the host unless they are asked for.
-            if path.name != ACCURACY_LOG:
-                problems.append(f"{name}: in the manifest, but not collected")
-        elif path.stat().st_size != entry.size_bytes or file_sha256(path) != entry.sha256:
-            problems.append(f"{name}: checksum differs from the manifest's")
+        try:
+            if path.is_symlink() or not path.is_file():
+                # Accuracy logs stay on the host unless they are asked for.
+                if path.name != ACCURACY_LOG:
+                    problems.append(f"{name}: in the manifest, but not collected")
+            elif path.stat().st_size != entry.size_bytes or file_sha256(path) != entry.sha256:
+                problems.append(f"{name}: checksum differs from the manifest's")
+        except OSError as error:
+            problems.append(f"{name}: {error.strerror}")
     known = set(manifest.files) | NOT_IN_MANIFEST
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
@@ -215,10 +275,9 @@ def _check_phase(
 ) -> tuple[tuple[GateFinding, ...], list[str]]:
     """Reads LoadGen's logs anew: the gate over them, and where they contradict phase.json."""
     try:
-        logged = read_loadgen_logs(folder / PHASES / _safe_path(phase.name))
-    except (LoadgenLogError, BundleError) as error:
-        text = str(error).removeprefix(f"{folder}/")
-        return phase.gate, [text]
+        logged = read_loadgen_logs(folder / PHASES / phase.name)
+    except LoadgenLogError as error:
+        return phase.gate, [str(error).removeprefix(f"{folder}/")]
     problems = []
     if logged != phase.loadgen:
         problems.append(f"{phase.name}: the result's numbers are not those of LoadGen's log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +15,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from loadfleet_agent.contract.base import Frozen
+from loadfleet_agent.contract.base import MOST_GPUS, Frozen
+from loadfleet_agent.contract.files import open_plain
 from pydantic import Field
 
 MAX_BYTES = 256 << 20
 """A day of eight GPUs at one sample a second."""
 MAX_LINE_BYTES = 1 << 16
-MAX_GPUS = 64
+MAX_READINGS = 1 << 20
+"""Samples times GPUs, of which each takes memory even if the host told nothing: as long."""
 MOST = 1e15
 """No sensor of ours tells more; an energy counter in mJ reaches it after 30 years at 1 kW."""
 GPU_COLUMNS = (
@@ -94,7 +97,8 @@ class PhaseTelemetry(Frozen):
 
 
 def read_telemetry(path: Path) -> Telemetry | None:
-    """None if there is no file. Lines that are cut off, too long or no samples are left out."""
+    """None if there is no file. Lines that are cut off, too long or no samples are left out, and
+    so is what comes after ``MAX_READINGS``."""
     at: list[float] = []
     host: list[list[object]] = []
     gpus: list[list[list[object]]] = []
@@ -102,7 +106,9 @@ def read_telemetry(path: Path) -> Telemetry | None:
     try:
         for time, sample in _samples(path):
             told = sample.get("gpus")
-            told = told[:MAX_GPUS] if isinstance(told, list) else []
+            told = told[:MOST_GPUS] if isinstance(told, list) else []
+            if (len(at) + 1) * max(1, len(gpus), len(told)) > MAX_READINGS:
+                break
             while len(gpus) < len(told):
                 gpus.append([unknown] * len(at))
             at.append(time)
@@ -147,15 +153,24 @@ def memory_before_mib(telemetry: Telemetry) -> tuple[float | None, ...]:
 
 def _samples(path: Path) -> Iterator[tuple[float, dict[str, Any]]]:
     """POSIX time and content of each sample. Raises OSError."""
-    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
+    try:
+        stream = open_plain(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
         return
-    with path.open("rb") as stream:
+    with stream:
+        if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+            return
         while line := stream.readline(MAX_LINE_BYTES):
             try:
                 sample = json.loads(line)
-                yield datetime.fromisoformat(sample["at_utc"]).timestamp(), sample
+                at = datetime.fromisoformat(sample["at_utc"])
+                time = at.timestamp()
             except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue  # of a run that was killed while it wrote
+            if at.tzinfo is not None:  # else it would be a time of the controller's own zone
+                yield time, sample
 
 
 def _number(value: object) -> float:

@@ -43,10 +43,11 @@ def judge_host(record: HostRecord, note: ControllerNote | None, bundle: Bundle |
         return Verdict(kind=VerdictKind.MISSING, reason="not selected for this run")
     if bundle is not None and bundle.problems:
         more = f" (and {len(bundle.problems) - 1} more)" if len(bundle.problems) > 1 else ""
+        what = "are not as it sealed them" if bundle.sealed else "cannot be read"
         return Verdict(
             kind=VerdictKind.FAILED,
             phase="collect",
-            reason=f"its files are not as it sealed them: {bundle.problems[0]}{more}",
+            reason=f"its files {what}: {bundle.problems[0]}{more}",
             hint="collect again; if it stays so, the files were changed on the host",
         )
     if bundle is not None and bundle.result is not None:

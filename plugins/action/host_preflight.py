@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 CLOCK = "clock"
 
 
 class ActionModule(ActionBase):
-    """Adds the check ``clock`` to the module's. ``max_clock_skew_s``: default 2 seconds."""
+    """Adds the check ``clock`` to the module's. ``max_clock_skew_s``: default 2 seconds.
+
+    ``refuse: false`` returns the findings and does not fail for them.
+    """
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -22,6 +26,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         allowed_s = float(arguments.pop("max_clock_skew_s", 2.0))
+        refuse = boolean(arguments.pop("refuse", True))
         host = (task_vars or {}).get("inventory_hostname", "?")
         before = time.time()
         done = self._execute_module(
@@ -39,12 +44,13 @@ class ActionModule(ActionBase):
                 findings.append(
                     {
                         "check": CLOCK,
+                        "severity": "error",
                         "cause": f"its clock is {skew_s:.1f} s or more from the controller's",
                         "remedy": "set both by NTP (timedatectl set-ntp true)",
                     }
                 )
         result["findings"] = findings
-        if findings:
+        if findings and refuse:
             result.update(
                 failed=True,
                 msg="\n".join(f"{host}: {item['cause']}: {item['remedy']}" for item in findings),

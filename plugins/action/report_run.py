@@ -10,7 +10,8 @@ from ansible.plugins.action import ActionBase
 
 SPEC: dict[str, dict[str, Any]] = {
     "folder": {"type": "path", "required": True},  # the run's folder on the controller
-    "reports": {"type": "path", "required": True},
+    # Folder with the newest report; none: the run is a part of something larger.
+    "reports": {"type": "path"},
     # Variable to step, in the order of the play: the first that failed is the host's reason.
     "steps": {"type": "dict", "required": True},
     "hosts": {"type": "list", "elements": "str", "required": True},
@@ -28,29 +29,42 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
-        from loadfleet_aggregator.collect import note_host, publish_run
+        from loadfleet_aggregator.collect import SeenClock, note_host, publish_run, report_on
         from loadfleet_aggregator.fleet.settings import InventoryError
+        from loadfleet_aggregator.text.terminal import printable
 
         folder = Path(args["folder"])
         hostvars = (task_vars or {})["hostvars"]
         try:
             for name in args["hosts"]:
-                note_host(folder, name, _seen(hostvars[name], args["steps"]))
-            report = publish_run(folder, Path(args["reports"]))
+                seen = _clock(hostvars[name], args["steps"], folder.name)
+                clock = SeenClock(**seen) if seen else None
+                note_host(folder, name, _seen(hostvars[name], args["steps"]), clock)
+            reports = args["reports"]
+            report = publish_run(folder, Path(reports)) if reports else report_on(folder)
         except InventoryError as error:
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
-        lines = [f"{host.name}: {host.verdict}" for host in report.hosts]
+        lines = [printable(f"{host.name}: {host.verdict}") for host in report.hosts]
         result.update(
             changed=True,
             verdicts={
-                host.name: {"kind": host.verdict.kind.value, "text": str(host.verdict)}
+                host.name: {"kind": host.verdict.kind.value, "text": printable(host.verdict)}
                 for host in report.hosts
             },
-            msg=[report.headline, *lines, f"report: {folder / 'report.html'}"],
+            msg=[printable(report.headline), *lines, f"report: {folder / 'report.html'}"],
         )
         return result
+
+
+def _clock(variables: Any, steps: dict[str, str], run_id: str) -> dict[str, Any] | None:
+    """What the wait for this very run told of the host's clock."""
+    for variable, step in steps.items():
+        outcome = variables.get(variable)
+        if step == "wait" and isinstance(outcome, dict) and outcome.get("run_id") == run_id:
+            return outcome.get("clock") or None
+    return None
 
 
 def _seen(variables: Any, steps: dict[str, str]) -> tuple[str, str, str]:

@@ -12,6 +12,9 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.findings import Findings
+from ansible.module_utils.nvidia_smi import SmiError, run_smi
+from ansible.module_utils.pci_bus import nvidia_gpus
 from ansible.module_utils.run_lock import describe_run, run_in_progress
 from ansible.module_utils.secure_boot import secure_boot
 
@@ -69,19 +72,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What stands against it, each with check, cause and remedy.
+  description: What stands against it, each with check, severity (error), cause and remedy.
   type: list
   elements: dict
+  returned: always
+passed:
+  description: Check to what was found, of those that found nothing against it.
+  type: dict
   returned: always
 facts:
   description: What was read.
   type: dict
   returned: always
 """
-
-NVIDIA_VENDOR = "0x10de"
-DISPLAY_CLASSES = ("0x0300", "0x0302")
-"""PCI classes of a GPU: VGA and 3D controller."""
 
 
 def system() -> str:
@@ -95,30 +98,13 @@ def system() -> str:
     return "{} {}".format(name, values.get("VERSION_ID", "").strip('"'))
 
 
-def gpus_on_bus() -> list[str]:
-    """PCI addresses of NVIDIA GPUs, with or without a driver."""
-    found = []
-    for device in sorted(pathlib.Path("/sys/bus/pci/devices").glob("*")):
-        try:
-            vendor = (device / "vendor").read_text().strip()
-            kind = (device / "class").read_text().strip()
-        except OSError:
-            continue
-        if vendor == NVIDIA_VENDOR and kind.startswith(DISPLAY_CLASSES):
-            found.append(device.name)
-    return found
-
-
 def gpu_processes() -> list[str]:
     """ "pid name" of each compute process; none can be seen without a driver."""
-    tool = shutil.which("nvidia-smi")
-    if not tool:
+    try:
+        text: str = run_smi("--query-compute-apps=pid,process_name", "--format=csv,noheader")
+    except SmiError:
         return []
-    done = subprocess.run(
-        [tool, "--query-compute-apps=pid,process_name", "--format=csv,noheader"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.stdout.strip().splitlines() if done.returncode == 0 else []
+    return text.strip().splitlines()
 
 
 def kernel_headers_can_be_had() -> bool:
@@ -155,23 +141,27 @@ def memory_gib() -> float:
 
 
 class Preflight:
-    """The checks; each adds its findings."""
+    """The checks, by their names; each adds what it finds."""
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
-        self.findings: list[dict[str, str]] = []
-        self.facts: dict[str, Any] = {}
+        self.findings = Findings()
+        self.facts = self.findings.facts
 
     def finding(self, check: str, cause: str, remedy: str) -> None:
-        self.findings.append({"check": check, "cause": cause, "remedy": remedy})
+        self.findings.error(check, cause, remedy)
 
     def root(self) -> None:
         if os.geteuid() != 0:
             self.finding("root", "not root", "set ansible_become: true for this host")
+        else:
+            self.findings.well("root", "its tasks run as root")
 
     def run(self) -> None:
         owner = run_in_progress(self.params["home"])
-        if owner is not None:
+        if owner is None:
+            self.findings.well("run", "no run is in progress")
+        else:
             self.finding(
                 "run",
                 describe_run(owner),
@@ -196,9 +186,10 @@ class Preflight:
             )
         if not pathlib.Path("/run/systemd/system").is_dir():
             self.finding("system", "systemd does not manage this host", "boot it with systemd")
+        self.findings.well("system", f"{name}, kernel {platform.release()}")
 
     def gpu(self) -> None:
-        found = self.facts["gpus"] = gpus_on_bus()
+        found = self.facts["gpus"] = [gpu["address"] for gpu in nvidia_gpus()]
         if not found:
             self.finding(
                 "gpu",
@@ -212,6 +203,7 @@ class Preflight:
                 "other processes are on the GPU: " + "; ".join(processes[:3]),
                 "end them, or wait for their end",
             )
+        self.findings.well("gpu", f"{len(found)} on the PCI bus, no other process on them")
 
     def secure_boot(self) -> None:
         on = self.facts["secure_boot"] = secure_boot()
@@ -222,6 +214,7 @@ class Preflight:
                 "leave nvidia_driver_source at auto (Ubuntu's signed modules are taken then), "
                 "or turn secure boot off",
             )
+        self.findings.well("secure_boot", "on" if on else "off")
 
     def kernel_headers(self) -> None:
         if self.params["needs_kernel_headers"] and not kernel_headers_can_be_had():
@@ -230,6 +223,12 @@ class Preflight:
                 f"no headers for the running kernel {platform.release()}",
                 "run apt-get update, or boot a kernel that the package sources have headers for",
             )
+        self.findings.well(
+            "kernel_headers",
+            f"can be had for {platform.release()}"
+            if self.params["needs_kernel_headers"]
+            else "not needed: no module is built",
+        )
 
     def memory(self) -> None:
         have, need = memory_gib(), self.params["memory_gib"]
@@ -238,9 +237,13 @@ class Preflight:
             self.finding(
                 "memory", f"{have:.1f} GiB of memory, {need:g} are needed", "use a larger host"
             )
+        self.findings.well("memory", f"{have:.1f} GiB, {need:g} are needed")
 
     def disk(self) -> None:
         disks: dict[int, list[dict[str, Any]]] = {}
+        home = existing_parent(pathlib.Path(self.params["home"]))
+        self.facts["home_free_gib"] = round(shutil.disk_usage(home).free / (1 << 30), 1)
+        told = []
         for entry in self.params["disk"]:
             if entry["unless"] and glob.glob(entry["unless"]):  # noqa: PTH207 - an absolute pattern
                 continue
@@ -249,6 +252,9 @@ class Preflight:
         for entries in disks.values():
             free = shutil.disk_usage(entries[0]["parent"]).free / (1 << 30)
             need = sum(float(entry["gib"]) for entry in entries)
+            told.append(
+                "{:.1f} GiB free at {}, {:g} are needed".format(free, entries[0]["path"], need)
+            )
             if free < need:
                 purposes = ", ".join("{purpose} {gib:g}".format(**entry) for entry in entries)
                 self.finding(
@@ -258,6 +264,7 @@ class Preflight:
                     ),
                     "free some, or set loadfleet_home to a larger disk",
                 )
+        self.findings.well("disk", "; ".join(told) or "nothing more is needed")
 
     def reboot(self) -> None:
         waiting = reboot_pending()
@@ -267,6 +274,7 @@ class Preflight:
                 f"a reboot is pending ({waiting})",
                 "reboot the host, then give the same command again",
             )
+        self.findings.well("reboot", "none is pending")
 
 
 CHECKS = (
@@ -299,15 +307,12 @@ def main() -> None:
     )
     host_time = time.time()
     preflight = Preflight(module.params)
-    for name in module.params["checks"] or CHECKS:
-        if name in CHECKS:
-            getattr(preflight, name)()
-    module.exit_json(
-        changed=False,
-        host_time=host_time,
-        findings=preflight.findings,
-        facts=preflight.facts,
+    preflight.findings.run(
+        (name, getattr(preflight, name))
+        for name in module.params["checks"] or CHECKS
+        if name in CHECKS
     )
+    module.exit_json(changed=False, host_time=host_time, **preflight.findings.result)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from waiting import wait_until
 
 @pytest.fixture(scope="module")
 def report(provisioned: Site) -> Any:
-    """The report of a run, as user ops with sudo, host keys checked."""
-    played = provisioned.play("run_benchmark.yml")
+    """The report of a run whose hosts start together, as user ops with sudo, host keys checked."""
+    played = provisioned.play("run_benchmark.yml", loadfleet_sync_start=True)
     assert played.returncode == 0, played.output
     return json.loads((results(provisioned) / "report.json").read_bytes())
 
@@ -27,6 +27,15 @@ def test_every_host_is_valid(report: Any) -> None:
     assert {host["name"]: host["verdict"]["kind"] for host in report["hosts"]} == dict.fromkeys(
         GPU_HOSTS, "ok"
     )
+
+
+def test_the_hosts_started_at_one_moment_and_their_clocks_are_known(report: Any) -> None:
+    """Over SSH with sudo, into containers; both machines have this machine's clock."""
+    for scenario in report["scenarios"]:
+        joint = scenario["joint"]
+        assert (joint["hosts"], joint["synchronised"], joint["note"]) == (len(GPU_HOSTS), True, "")
+    for host in report["hosts"]:
+        assert abs(host["clock_offset_s"]) <= host["clock_error_s"]
 
 
 @pytest.mark.usefixtures("report")

@@ -1,14 +1,15 @@
-"""A run that is there: wait, status, stop, pack."""
+"""A run that is there: wait, status, go, stop, pack."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..contract.status import FailureCode
-from .exit import NOT_VALID, VALID, fail, guarded
+from .exit import NOT_VALID, VALID, fail, guarded, refuse
 from .input import known_run
 from .options import DEFAULT_HOME, Home, Json, RunId
 from .output import every, print_json, print_result, print_status, quiet, status_line
@@ -67,6 +68,57 @@ def status(
             raise typer.Exit(NOT_VALID)
 
     guarded(work, "status", json_)
+
+
+@app.command(
+    epilog="Example: loadfleet-agent go --run-id 20261122T024033Z-llama3-1-8b "
+    "--phase offline-performance --at 2026-11-22T02:45:00Z"
+)
+def go(
+    run_id: RunId = None,
+    phase: Annotated[
+        str | None,
+        typer.Option(help="Refuse unless this phase is the one that waits. Default: any."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Moment by this host's clock, with its zone. Default: at once."),
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json_: Json = False,
+) -> None:
+    """Start the phase for which a run is ready and waits (setting sync_start).
+
+    A playbook gives all hosts one moment; by hand it is for a single host.
+    """
+    moment = None if at is None else _moment(at)
+
+    def work() -> None:
+        from ..barrier import tell_start
+        from ..runs import Runs
+
+        runs = Runs(home)
+        view = runs.view(known_run(runs, run_id))
+        try:
+            told = tell_start(view, phase, moment)
+        except ValueError as error:
+            refuse(f"--at: {error}")
+        if json_:
+            print_json({"run_id": view.folder.name, "phase": told.phase, "at_utc": told.at_utc})
+        else:
+            print(f"run {view.folder.name}: {told.phase} starts at {told.at_utc.isoformat()}")
+
+    guarded(work, "go", json_)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        refuse(f"--at {text}: not a time: write it as 2026-11-22T02:45:00Z")
+    if moment.tzinfo is None:
+        refuse(f"--at {text}: write its zone too, as 2026-11-22T02:45:00Z")
+    return moment
 
 
 @app.command(epilog="Example: loadfleet-agent stop")

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +18,8 @@ def print_json(values: dict[str, Any]) -> None:
     """Values, models among them, as one JSON object."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.isoformat()
         return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
     print(json.dumps({key: plain(value) for key, value in values.items()}, indent=2))

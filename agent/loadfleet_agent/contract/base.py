@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old version could misread the new one."""
@@ -31,8 +31,51 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A run id or host name as it may stand in a path: no separator, no leading dot."""
 
 
-UtcTime = AwareDatetime
-"""A time with its zone; ours are in UTC."""
+# Bounds. No host of ours reaches one; what a host sends beyond them is refused where it is read, so
+# that no sum, format or chart over the values of many hosts can fail.
+
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+"""Of a time; a host without a battery begins in 1970."""
+MOST_INTEGER = 2**63 - 1
+MOST_GPUS = 64
+LONGEST_LINE = 1_000
+LONGEST_TEXT = 4_000
+
+
+def _in_utc(value: datetime) -> datetime:
+    if FIRST_YEAR <= value.year <= LAST_YEAR:
+        value = value.astimezone(UTC)
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValueError(f"must be of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return value
+
+
+def _a_rate(value: float) -> float:
+    if value and not 1e-9 <= value <= 1e12:
+        raise ValueError("must be 0, or from 1e-9 to 1e12")
+    return value
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[: LONGEST_TEXT - 4]} ..."
+    return value
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with its zone, turned to UTC."""
+
+Count = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
+Integer = Annotated[int, Field(ge=-MOST_INTEGER - 1, le=MOST_INTEGER)]
+"""Of 64 bits, also where only a positive one has a meaning: the gate says so then."""
+Amount = Annotated[float, Field(ge=0, le=1e18)]
+Figure = Annotated[float, Field(ge=-1e19, le=1e19)]
+Rate = Annotated[float, AfterValidator(_a_rate)]
+"""Something per second, or its share per watt."""
+Line = Annotated[str, Field(max_length=LONGEST_LINE)]
+"""A name, a version, a path; a longer one is an error."""
+Text = Annotated[str, BeforeValidator(_cut), Field(max_length=LONGEST_TEXT)]
+"""Words for people; longer ones are cut, for they must not fail what they tell of."""
 
 
 def utc_now() -> datetime:

@@ -7,6 +7,9 @@ of mlcommons/inference at b66003e1 (2026-08-20), and ``language/llama3.1-8b`` th
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from .base import Frozen
 
@@ -109,12 +112,15 @@ class AuditSettings(Frozen):
 TEST06 = AuditSettings()
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+
+
 class Seeds(Frozen):
     """LoadGen's three random seeds of a round."""
 
-    qsl: int
-    sample_index: int
-    schedule: int
+    qsl: Seed
+    sample_index: Seed
+    schedule: Seed
 
 
 SEEDS_BY_ROUND = {

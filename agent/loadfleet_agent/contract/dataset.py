@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from .base import Frozen, Sha256
+from .base import Frozen, Line, Sha256, Text
 from .benchmark import Suite
 
 DatasetLabel = Literal["mlperf-dataset", "rebuilt", "synthetic"]
@@ -116,8 +116,8 @@ run. A source alone may be given without a list."""
 class SkippedDataset(Frozen):
     """A source of the chain that was not there."""
 
-    source: str
-    reason: str
+    source: Line
+    reason: Text
 
 
 _LABELS: dict[DatasetLabel, str] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from .base import Frozen
+from .base import MOST_GPUS, Amount, Count, Frozen, Line, Text
 
 LONGEST_GAP_S = 3.0
 """Between two samples of one a second; a longer one is a hole."""
@@ -35,18 +35,20 @@ class GpuReading(Frozen):
 class GpuEnergy(Frozen):
     """Energy of one GPU over one phase, or why there is none."""
 
-    gpu: int = Field(description="index of the GPU in telemetry")
-    joules: float | None = Field(description="by the GPU's counter; None with a reason")
-    joules_by_power: float | None = Field(description="power samples integrated by trapezoids")
-    mean_power_w: float | None
-    reason: str = Field(description="why there are no joules, or ''")
+    gpu: Count = Field(description="index of the GPU in telemetry")
+    joules: Amount | None = Field(description="by the GPU's counter; None with a reason")
+    joules_by_power: Amount | None = Field(description="power samples integrated by trapezoids")
+    mean_power_w: Amount | None
+    reason: Text = Field(description="why there are no joules, or ''")
 
 
 class PhaseEnergy(Frozen):
     """Energy of every GPU of the host over one phase, in the order of their indices."""
 
-    phase: str
-    gpus: tuple[GpuEnergy, ...] = Field(description="also those that the engine does not use")
+    phase: Line
+    gpus: tuple[GpuEnergy, ...] = Field(
+        max_length=MOST_GPUS, description="also those that the engine does not use"
+    )
 
     def of(self, gpus: Collection[int]) -> tuple[GpuEnergy, ...]:
         """Those of the GPUs with these indices."""

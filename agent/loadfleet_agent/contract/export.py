@@ -13,11 +13,13 @@ from .plan import RunPlan
 from .profile import Profile
 from .result import HostResult, Manifest, PhaseResult, RateResult
 from .settings import HostSettings
+from .start import StartSignal
 from .status import Event, Status
 
 EXPORTED: tuple[type[Frozen], ...] = (
     RunPlan,
     Status,
+    StartSignal,
     Event,
     HostFacts,
     PhaseResult,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
-from .base import Frozen
+from .base import Frozen, Text
 from .benchmark import (
     LATENCY_LIMITS,
     OFFICIAL_MIN_DURATION_MS,
@@ -48,8 +48,8 @@ class GateFinding(Frozen):
     """One broken rule: which, the number found, the number asked for."""
 
     rule: GateRule
-    found: str
-    required: str
+    found: Text
+    required: Text
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.found}, required {self.required}"

@@ -89,6 +89,9 @@ class InactivityLimits(Frozen):
     load_s: float = Field(default=1800, gt=0, description="engine started, warmed up")
     generate_s: float = Field(default=300, gt=0, description="a LoadGen run")
     score_s: float = Field(default=900, gt=0, description="ROUGE computed")
+    barrier_s: float = Field(
+        default=1800, gt=0, description="ready, and waiting to be started (sync_start)"
+    )
 
 
 class RunPlan(Document):
@@ -110,6 +113,11 @@ class RunPlan(Document):
     scenarios: tuple[ScenarioPlan, ...] = Field(min_length=1)
     rate_search: RateSearch
     inactivity: InactivityLimits
+    sync_start: bool = Field(
+        default=False,
+        description="before each performance run wait for loadfleet-agent go; changes nothing of "
+        "what is measured, so it is not in the plan's hash",
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> RunPlan:
@@ -138,8 +146,11 @@ class RunPlan(Document):
 
     @property
     def plan_hash(self) -> str:
-        """SHA-256 of all that decides the result: equal for two hosts that run the same."""
-        return digest(self.shared)
+        """SHA-256 of all that decides the result: equal for two hosts that run the same.
+
+        When a run starts decides nothing of it: alone and together with others it is the same plan.
+        """
+        return digest({key: value for key, value in self.shared.items() if key != "sync_start"})
 
     @property
     def shared(self) -> dict[str, object]:
@@ -150,6 +161,13 @@ class RunPlan(Document):
     def phases(self) -> tuple[tuple[Scenario, Mode], ...]:
         """The LoadGen runs in their order."""
         return tuple((item.scenario, mode) for item in self.scenarios for mode in item.modes)
+
+    @property
+    def barriers(self) -> tuple[str, ...]:
+        """Names of the phases before which this host waits to be started, in their order."""
+        if not self.sync_start:
+            return ()
+        return tuple(phase_name(*phase) for phase in self.phases if phase[1] is Mode.PERFORMANCE)
 
     @property
     def samples(self) -> int:

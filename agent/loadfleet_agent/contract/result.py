@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import timedelta
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from .base import Document, Frozen, Name, Sha256, UtcTime
+from .base import (
+    MOST_GPUS,
+    Amount,
+    Count,
+    Document,
+    Figure,
+    Frozen,
+    Integer,
+    Line,
+    Name,
+    Rate,
+    Sha256,
+    Text,
+    UtcTime,
+)
 from .benchmark import AccuracyTarget, Mode, Scenario
 from .dataset import DatasetLabel, SkippedDataset
 from .energy import PhaseEnergy
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
+from .plan import phase_name, rate_name
 from .roofline import Geometry, Precision
 from .status import Failure
+
+LONGEST_PHASE = timedelta(days=366)
 
 
 class Distribution(Frozen):
     """Of one value over the samples of a phase."""
 
-    count: int = Field(ge=1)
-    minimum: float
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-    maximum: float
+    count: Annotated[Count, Field(ge=1)]
+    minimum: Figure
+    mean: Figure
+    p50: Figure
+    p90: Figure
+    p99: Figure
+    maximum: Figure
+
+
+def _of_tokens(value: Distribution) -> Distribution:
+    if min(value.minimum, value.mean) < 0:
+        raise ValueError("nothing has fewer than 0 tokens")
+    return value
+
+
+TokenCounts = Annotated[Distribution, AfterValidator(_of_tokens)]
+"""Tokens of a prompt or an answer."""
+
+
+class Timed(Document):
+    """Something that began and ended, by the clock of one host."""
+
+    started_utc: UtcTime
+    ended_utc: UtcTime
+
+    @model_validator(mode="after")
+    def _ends_last(self) -> Self:
+        if self.ended_utc < self.started_utc:
+            raise ValueError("ended_utc is before started_utc")
+        return self
 
 
 class Test06(Frozen):
     """What MLPerf's TEST06 asks of the logged tokens (its ``run_verification.py``)."""
 
-    samples: int = Field(ge=0, description="samples with a full log")
+    samples: Count = Field(description="samples with a full log")
     first_token: bool | None = Field(
         description="the first token told is that of the answer; None: Offline tells none"
     )
@@ -43,17 +84,15 @@ class Test06(Frozen):
         return self.first_token is not False and self.eos and self.sample_length
 
 
-class PhaseResult(Document):
+class PhaseResult(Timed):
     """phase.json: one LoadGen run. The numbers of ``loadgen`` are LoadGen's own; those of
     the distributions are ours, measured from the moment LoadGen issued the query to us."""
 
-    name: str
+    name: Line
     scenario: Scenario
     mode: Mode
     plan_hash: Sha256
-    started_utc: UtcTime
-    ended_utc: UtcTime
-    started_monotonic_ns: int | None = Field(
+    started_monotonic_ns: Count | None = Field(
         default=None,
         description="started_utc on the host's monotonic clock, which samples.parquet tells",
     )
@@ -61,23 +100,36 @@ class PhaseResult(Document):
         description="over the plan and what really ran: engine, model and dataset; equal for all "
         "phases of a valid run"
     )
-    target_qps: float | None = Field(description="that LoadGen was given; None: SingleStream")
-    samples: int = Field(ge=0, description="samples answered")
-    input_tokens: Distribution
-    output_tokens: Distribution
+    target_qps: Rate | None = Field(description="that LoadGen was given; None: SingleStream")
+    samples: Count = Field(description="samples answered")
+    input_tokens: TokenCounts
+    output_tokens: TokenCounts
     latency_from_issue_ns: Distribution
     ttft_from_issue_ns: Distribution | None = Field(description="None for Offline")
-    harness_cpu_s: float = Field(
+    harness_cpu_s: Amount = Field(
         default=0.0,
-        ge=0,
         description="processor seconds of LoadGen and of what feeds the engine, in one process",
     )
     loadgen: LoadgenResult
     test06: Test06 | None = Field(description="of the compliance test; None: another mode")
-    gate: tuple[GateFinding, ...] = Field(description="rules that were broken; empty: valid")
-    files: dict[str, Sha256] = Field(
-        description="files of the phase's folder, hashed as LoadGen ended"
+    gate: tuple[GateFinding, ...] = Field(
+        max_length=100, description="rules that were broken; empty: valid"
     )
+    files: dict[Line, Sha256] = Field(
+        max_length=100, description="files of the phase's folder, hashed as LoadGen ended"
+    )
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> PhaseResult:
+        if self.ended_utc - self.started_utc > LONGEST_PHASE:
+            raise ValueError(f"ended_utc is more than {LONGEST_PHASE.days} days after started_utc")
+        return self
+
+    @model_validator(mode="after")
+    def _is_named_by_what_it_is(self) -> PhaseResult:
+        if self.name != phase_name(self.scenario, self.mode):
+            raise ValueError(f"name is not {phase_name(self.scenario, self.mode)}")
+        return self
 
     @property
     def valid(self) -> bool:
@@ -87,13 +139,13 @@ class PhaseResult(Document):
 class RateProbe(Frozen):
     """One short run of a search for a rate."""
 
-    target_qps: float
-    queries: int = Field(ge=1)
-    duration_s: float = Field(ge=0, description="from its first to its last moment")
-    samples_per_second: float | None = Field(description="completed, by LoadGen")
-    ttft_p99_ns: int | None
-    tpot_p99_ns: int | None
-    ttft_growth: float | None = Field(
+    target_qps: Rate
+    queries: Annotated[Count, Field(ge=1)]
+    duration_s: Amount = Field(description="from its first to its last moment")
+    samples_per_second: Rate | None = Field(description="completed, by LoadGen")
+    ttft_p99_ns: Integer | None
+    tpot_p99_ns: Integer | None
+    ttft_growth: Figure | None = Field(
         default=None,
         description="seconds by which the time to first token grew in a second, as far as that is "
         "certain, in the second half of the run, or LoadGen's delay behind its own schedule if "
@@ -103,35 +155,44 @@ class RateProbe(Frozen):
         description="LoadGen found it VALID, early stopping included, and TTFT would not grow "
         "over its limit in the run itself"
     )
-    reason: str = Field(description="why it did not hold, or ''")
+    reason: Text = Field(description="why it did not hold, or ''")
 
 
-class RateResult(Document):
+class RateResult(Timed):
     """rate.json: how a scenario's rate was found, run by run."""
 
-    name: str
+    name: Line
     scenario: Scenario
     plan_hash: Sha256
-    started_utc: UtcTime
-    ended_utc: UtcTime
-    offline_samples_per_second: float | None = Field(
+    offline_samples_per_second: Rate | None = Field(
         description="where it began; None: in Offline itself"
     )
-    probes: tuple[RateProbe, ...]
-    highest_held_qps: float = Field(gt=0)
-    margin: float = Field(ge=0, description="share by which target_qps is lower")
-    target_qps: float = Field(gt=0, description="that the runs of the scenario are given")
+    probes: tuple[RateProbe, ...] = Field(max_length=1_000)
+    highest_held_qps: Annotated[Rate, Field(gt=0)]
+    margin: float = Field(ge=0, le=1, description="share by which target_qps is lower")
+    target_qps: Annotated[Rate, Field(gt=0)] = Field(
+        description="that the runs of the scenario are given"
+    )
+
+    @model_validator(mode="after")
+    def _is_named_by_what_it_is(self) -> RateResult:
+        if self.name != rate_name(self.scenario):
+            raise ValueError(f"name is not {rate_name(self.scenario)}")
+        return self
+
+
+Points = Annotated[float, Field(ge=0, le=100)]
 
 
 class RougeScore(Frozen):
     """ROUGE F1 times 100, as MLPerf's evaluation prints it (mean, rounded to 4 places)."""
 
-    rouge1: float
-    rouge2: float
-    rougeL: float  # noqa: N815 - the metric's own name
-    rougeLsum: float  # noqa: N815
-    gen_len: int = Field(description="characters of all processed predictions")
-    gen_num: int = Field(description="samples")
+    rouge1: Points
+    rouge2: Points
+    rougeL: Points  # noqa: N815 - the metric's own name
+    rougeLsum: Points  # noqa: N815
+    gen_len: Count = Field(description="characters of all processed predictions")
+    gen_num: Count = Field(description="samples")
 
     def missed(self, target: AccuracyTarget) -> list[str]:
         """Each target that the score misses, with both numbers; the samples are not looked at.
@@ -155,23 +216,23 @@ class Accuracy(Frozen):
     scenario: Scenario
     score: RougeScore
     applicable: bool = Field(description="whether MLPerf's targets mean anything here")
-    reason: str = Field(description="why not applicable, or which target was missed, or ''")
+    reason: Text = Field(description="why not applicable, or which target was missed, or ''")
     passed: bool | None = Field(description="None where not applicable")
 
 
 class ModelFacts(Frozen):
     """Which model was really loaded."""
 
-    name: str
-    path: str
+    name: Line
+    path: Line
     config_sha256: Sha256
     tokenizer_sha256: Sha256
     weights_sha256: Sha256 | None = Field(
         description="over the names and hashes of the weight files: read now, or of large weights "
         "those that their download verified (their sizes are checked); None if there are none"
     )
-    vocabulary: int
-    stop_token_ids: tuple[int, ...]
+    vocabulary: Count
+    stop_token_ids: tuple[Count, ...] = Field(max_length=1_000)
     precision: Precision | None = Field(
         default=None, description="of the stored weights; None for a form that is not known"
     )
@@ -181,34 +242,44 @@ class ModelFacts(Frozen):
 class DatasetFacts(Frozen):
     """Which samples were really used."""
 
-    source: str
+    source: Line
     label: DatasetLabel
     library_sha256: Sha256 = Field(
         description="over the token ids and the reference of every sample in order"
     )
-    samples: int
-    input_tokens: Distribution
-    origin: str = Field(description="file and its hash, or the generator and its seed")
+    samples: Count
+    input_tokens: TokenCounts
+    origin: Text = Field(description="file and its hash, or the generator and its seed")
     skipped: tuple[SkippedDataset, ...] = Field(
-        default=(), description="sources that stood before it and were not there, in their order"
+        default=(),
+        max_length=100,
+        description="sources that stood before it and were not there, in their order",
     )
 
 
 class EngineFacts(Frozen):
     """What the engine says of itself once it has started."""
 
-    kind: str
-    version: str
-    start_s: float = Field(ge=0)
-    settings: dict[str, str | int | float | bool | None] = Field(
-        description="as resolved by the engine"
+    kind: Line
+    version: Line
+    start_s: Amount
+    settings: dict[Line, Text | Integer | Figure | bool | None] = Field(
+        max_length=200, description="as resolved by the engine"
     )
-    gpus: tuple[int, ...] = Field(
-        default=(), description="indices of the GPUs that it computes on; none on the CPU"
+    gpus: tuple[Count, ...] = Field(
+        default=(),
+        max_length=MOST_GPUS,
+        description="indices of the GPUs that it computes on; none on the CPU",
     )
 
+    @model_validator(mode="after")
+    def _names_a_gpu_once(self) -> EngineFacts:
+        if len(set(self.gpus)) < len(self.gpus):
+            raise ValueError("gpus: one is named twice")
+        return self
 
-class HostResult(Document):
+
+class HostResult(Timed):
     """result.json: written when all else is. Present, complete and valid is success."""
 
     run_id: Name
@@ -216,22 +287,40 @@ class HostResult(Document):
     plan_hash: Sha256
     outcome: Literal["complete", "failed", "stopped"]
     failure: Failure | None
-    labels: tuple[str, ...]
-    started_utc: UtcTime
-    ended_utc: UtcTime
-    attempts: int = Field(ge=1)
+    labels: tuple[Line, ...] = Field(max_length=20)
+    attempts: Annotated[Count, Field(ge=1)]
     model: ModelFacts | None
     dataset: DatasetFacts | None
     engine: EngineFacts | None
-    rates: tuple[RateResult, ...] = Field(description="searches for a rate that was not given")
-    phases: tuple[PhaseResult, ...]
-    accuracy: tuple[Accuracy, ...]
-    gate: tuple[GateFinding, ...] = Field(description="rules broken between the phases")
-    energy: tuple[PhaseEnergy, ...] = Field(
-        default=(), description="of the performance phases; empty without GPUs"
+    rates: tuple[RateResult, ...] = Field(
+        max_length=len(Scenario), description="searches for a rate that was not given"
     )
-    changed_facts: tuple[str, ...] = Field(description="host facts that changed during the run")
-    warnings: tuple[str, ...]
+    phases: tuple[PhaseResult, ...] = Field(max_length=len(Scenario) * len(Mode))
+    accuracy: tuple[Accuracy, ...] = Field(max_length=len(Scenario))
+    gate: tuple[GateFinding, ...] = Field(
+        max_length=100, description="rules broken between the phases"
+    )
+    energy: tuple[PhaseEnergy, ...] = Field(
+        default=(),
+        max_length=len(Scenario) * len(Mode),
+        description="of the performance phases; empty without GPUs",
+    )
+    changed_facts: tuple[Text, ...] = Field(
+        max_length=100, description="host facts that changed during the run"
+    )
+    warnings: tuple[Text, ...] = Field(max_length=1_000)
+
+    @model_validator(mode="after")
+    def _tells_a_thing_once(self) -> HostResult:
+        for key, names in (
+            ("rates", [item.scenario.value for item in self.rates]),
+            ("phases", [item.name for item in self.phases]),
+            ("accuracy", [item.scenario.value for item in self.accuracy]),
+            ("energy", [item.phase for item in self.energy]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: one is told twice")
+        return self
 
     @property
     def valid(self) -> bool:
@@ -245,7 +334,7 @@ class HostResult(Document):
 
 
 class FileEntry(Frozen):
-    size_bytes: int = Field(ge=0)
+    size_bytes: Count
     sha256: Sha256
 
 
@@ -253,4 +342,6 @@ class Manifest(Document):
     """manifest.json: every other file of the run folder; written last of all."""
 
     run_id: Name
-    files: dict[str, FileEntry] = Field(description="path relative to the run folder")
+    files: dict[Line, FileEntry] = Field(
+        max_length=1_000, description="path relative to the run folder"
+    )

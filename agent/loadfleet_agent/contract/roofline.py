@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -126,16 +127,19 @@ def gpu_model(name: str) -> GpuModel | None:
     return next((model for model in GPU_MODELS if re.search(model.name, name)), None)
 
 
+Size = Annotated[int, Field(gt=0, le=2**32)]
+
+
 class Geometry(Frozen):
     """What of a Llama decides the work of a token. The defaults are Llama-3.1-8B's."""
 
-    layers: int = Field(default=32, gt=0)
-    hidden: int = Field(default=4096, gt=0)
-    intermediate: int = Field(default=14_336, gt=0)
-    heads: int = Field(default=32, gt=0)
-    kv_heads: int = Field(default=8, gt=0)
-    head_size: int = Field(default=128, gt=0)
-    vocabulary: int = Field(default=128_256, gt=0)
+    layers: Size = 32
+    hidden: Size = 4096
+    intermediate: Size = 14_336
+    heads: Size = 32
+    kv_heads: Size = 8
+    head_size: Size = 128
+    vocabulary: Size = 128_256
 
     @property
     def layer_weights(self) -> int:

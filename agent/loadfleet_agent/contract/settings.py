@@ -98,6 +98,11 @@ class HostSettings(Frozen):
     inactivity: InactivityLimits = Field(
         default=InactivityLimits(), description="seconds without progress that end a phase"
     )
+    sync_start: bool = Field(
+        default=False,
+        description="true: each performance run starts at one moment on all hosts, so that their "
+        "joint throughput is measured; by hand, after loadfleet-agent go",
+    )
 
 
 class SettingsError(ValueError):
@@ -192,6 +197,7 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
             ),
             rate_search=settings.rate_search,
             inactivity=settings.inactivity,
+            sync_start=settings.sync_start,
         )
     except ValidationError as error:
         raise SettingsError("", describe_errors(error)) from error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
-from .base import Document, Frozen, Name, Sha256, UtcTime
+from .base import Amount, Count, Document, Frozen, Integer, Line, Name, Sha256, Text, UtcTime
+
+MOST_BARRIERS = 16
+"""More than scenarios, of which each has one."""
 
 
 class State(StrEnum):
@@ -47,6 +51,8 @@ class FailureCode(StrEnum):
     LOADGEN = "loadgen"
     RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
+    BARRIER_TIMEOUT = "barrier-timeout"
+    NOT_WAITING = "not-waiting"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     INTERNAL = "internal"
@@ -92,6 +98,10 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
     "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.BARRIER_TIMEOUT: "see what kept the other hosts or the controller, and start the "
+    "same run again: it goes on after the finished phases; inactivity.barrier_s is how long it "
+    "waits",
+    FailureCode.NOT_WAITING: "look where it is with: loadfleet-agent status",
     FailureCode.STOPPED: "start the same run again to go on after the finished phases",
     FailureCode.INTERRUPTED: "start the same run again to go on after the finished phases",
     FailureCode.INTERNAL: "this is a fault of loadfleet-agent: please report it with agent.log",
@@ -102,9 +112,9 @@ class Failure(Frozen):
     """Why something did not succeed, and what to do about it."""
 
     code: FailureCode
-    phase: str = Field(description="phase in which it happened, or ''")
-    message: str
-    hint: str
+    phase: Line = Field(description="phase in which it happened, or ''")
+    message: Text
+    hint: Text
 
 
 def make_failure(code: FailureCode, phase: str, message: str) -> Failure:
@@ -117,25 +127,34 @@ class Status(Document):
 
     run_id: Name
     plan_hash: Sha256
-    seq: int = Field(ge=0, description="grows with every write: the heartbeat")
+    seq: Count = Field(description="grows with every write: the heartbeat")
     state: State
-    phase: str
-    phase_index: int = Field(ge=0, description="0-based")
-    phase_count: int = Field(ge=1)
-    done: int = Field(ge=0, description="samples or steps finished in this phase")
-    total: int = Field(ge=0, description="0: not known")
-    unit: str = Field(description="what done and total count, e.g. samples")
-    rate_per_s: float = Field(ge=0, description="done per second, over the last 30 s")
-    tokens_per_s: float = Field(ge=0, description="output tokens per second, the last 30 s")
-    eta_s: float | None = Field(default=None, ge=0, description="to the end of this phase")
-    message: str
-    attempt: int = Field(ge=1, description="how often this run was started")
+    phase: Line
+    phase_index: Count = Field(description="0-based")
+    phase_count: Annotated[Count, Field(ge=1)]
+    done: Count = Field(description="samples or steps finished in this phase")
+    total: Count = Field(description="0: not known")
+    unit: Line = Field(description="what done and total count, e.g. samples")
+    rate_per_s: Amount = Field(description="done per second, over the last 30 s")
+    tokens_per_s: Amount = Field(description="output tokens per second, the last 30 s")
+    eta_s: Amount | None = Field(default=None, description="to the end of this phase")
+    message: Text
+    barrier: Line | None = Field(
+        default=None,
+        description="the phase that is ready and waits for loadfleet-agent go, or None",
+    )
+    barriers_ahead: tuple[Line, ...] = Field(
+        default=(),
+        max_length=MOST_BARRIERS,
+        description="phases that will still wait so, this one with them, in their order",
+    )
+    attempt: Annotated[Count, Field(ge=1)] = Field(description="how often this run was started")
     started_utc: UtcTime
     updated_utc: UtcTime
     last_progress_utc: UtcTime
-    pid: int
-    systemd_unit: str | None
-    boot_id: str
+    pid: Integer
+    systemd_unit: Line | None
+    boot_id: Line
     shutdown: bool = Field(default=False, description="the host itself is going down")
     failure: Failure | None = None
 
@@ -151,7 +170,7 @@ class Event(Document):
 
     at_utc: UtcTime
     level: Level
-    phase: str
-    code: str = Field(description="short and stable, e.g. phase-started; a FailureCode for errors")
-    message: str
-    hint: str = ""
+    phase: Line
+    code: Line = Field(description="short and stable, e.g. phase-started; a FailureCode for errors")
+    message: Text
+    hint: Text = ""

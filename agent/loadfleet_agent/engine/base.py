@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..contract.result import EngineFacts
@@ -21,6 +22,18 @@ class EngineDied(RuntimeError):
     """The engine is gone; no answer will come any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What an engine is busy with at one moment."""
+
+    running: int
+    """Requests in its batch."""
+    waiting: int
+    """Requests that wait for a place in it."""
+    kv_cache: float
+    """Share of the KV cache in use, 0 to 1."""
+
+
 class Engine(Protocol):
     """Generates token ids for prompts of token ids. All calls from one event loop."""
 
@@ -35,6 +48,9 @@ class Engine(Protocol):
         With ``stream`` as they come, else once and whole. A stop token that ends the answer is
         part of it. Raises EngineDied.
         """
+
+    def load(self) -> EngineLoad | None:
+        """As it was last told; None where it is not. From any thread, at once."""
 
     async def stop(self) -> None:
         """Frees the device. Safe to call twice, and after a failed start."""

@@ -32,5 +32,8 @@ class NullEngine:
         else:
             yield self._answer
 
+    def load(self) -> None:
+        """It answers at once: nothing ever runs or waits."""
+
     async def stop(self) -> None:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..contract.result import EngineFacts
 from ..contract.status import FailureCode
-from .base import Engine, EngineDied, EngineStartError
+from .base import Engine, EngineDied, EngineLoad, EngineStartError
 
 
 @dataclass
@@ -92,6 +92,18 @@ class ReplicatedEngine:
             raise EngineDied(f"{replica.name}: {error}") from error
         finally:
             replica.outstanding_tokens -= work
+
+    def load(self) -> EngineLoad | None:
+        """Requests of all of them, and the fullest KV cache; None if one does not tell."""
+        loads = [replica.engine.load() for replica in self._replicas]
+        told = [load for load in loads if load is not None]
+        if len(told) < len(loads):
+            return None
+        return EngineLoad(
+            running=sum(load.running for load in told),
+            waiting=sum(load.waiting for load in told),
+            kv_cache=max(load.kv_cache for load in told),
+        )
 
     async def stop(self) -> None:
         """Stops all, also those after one that fails to."""

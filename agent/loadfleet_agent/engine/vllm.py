@@ -20,8 +20,9 @@ from ..contract.profile import Build
 from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
 from ..host.placement import Placement
-from .base import EngineDied, EngineStartError
+from .base import EngineDied, EngineLoad, EngineStartError
 from .version import installed
+from .vllm_load import LoadMeter, MeteredLLM
 
 UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
@@ -39,6 +40,7 @@ class VllmEngine:
         self._plan = plan
         self._model = model
         self._llm: AsyncLLM | None = None
+        self._meter = LoadMeter()
         self._streamed = self._sampling(RequestOutputKind.DELTA)
         self._whole = self._sampling(RequestOutputKind.FINAL_ONLY)
 
@@ -49,8 +51,8 @@ class VllmEngine:
         began = time.monotonic()
         try:
             with _placed(self._placement):
-                self._llm = AsyncLLM.from_engine_args(
-                    AsyncEngineArgs(**engine_arguments(self._plan, self._model.path))
+                self._llm = MeteredLLM.start(
+                    AsyncEngineArgs(**engine_arguments(self._plan, self._model.path)), self._meter
                 )
         except Exception as error:  # vLLM raises many kinds; each becomes a coded failure
             raise EngineStartError(*_explain(error)) from error
@@ -77,6 +79,9 @@ class VllmEngine:
                     yield tokens
         except EngineDeadError as error:
             raise EngineDied(str(error) or "vLLM's engine core is dead") from error
+
+    def load(self) -> EngineLoad | None:
+        return self._meter.load
 
     async def stop(self) -> None:
         if self._llm is not None:

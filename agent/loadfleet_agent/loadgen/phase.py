@@ -20,6 +20,7 @@ from ..contract.result import EngineFacts, ModelFacts, PhaseResult, Test06
 from ..contract.run_folder import (
     ACCURACY_LOG,
     AUDIT_CONFIG,
+    ENGINE_LOAD,
     LOADGEN_FILES,
     PHASE_RESULT,
     SAMPLES,
@@ -31,6 +32,7 @@ from ..contract.status import FailureCode
 from ..dataset.library import SampleLibrary
 from ..failure import RunFailure
 from ..statistics import distribution
+from .load_record import recorded_load
 from .run import Answered, Drive, PreparedRun, prepare_run, run_loadgen
 from .settings import user_conf
 from .sut import SampleRecord
@@ -76,7 +78,8 @@ def run_phase(
     ``configuration`` is the hash of what runs. Raises RunFailure if the engine died, LoadGen's
     logs are unusable, or on abort.
     """
-    answered = run_loadgen(phase, drive)
+    with recorded_load(drive.engine, phase.folder / ENGINE_LOAD):
+        answered = run_loadgen(phase, drive)
     hashes = _hashes(phase.folder, (*LOADGEN_FILES, USER_CONF, AUDIT_CONFIG))
     try:
         logged = read_loadgen_logs(phase.folder)
@@ -84,7 +87,7 @@ def run_phase(
         raise RunFailure(FailureCode.LOADGEN, str(error)) from error
     test06 = _verify_test06(phase, stop_token_ids) if phase.mode is Mode.TEST06 else None
     _write_samples(phase.folder / SAMPLES, answered.records)
-    hashes |= _hashes(phase.folder, (SAMPLES, VERIFY_ACCURACY))
+    hashes |= _hashes(phase.folder, (SAMPLES, ENGINE_LOAD, VERIFY_ACCURACY))
     records = answered.records
     sealed = PhaseResult(
         name=phase.name,

@@ -111,7 +111,7 @@ def find_rate(
         scenario=scenario,
         plan_hash=plan.plan_hash,
         started_utc=started,
-        ended_utc=utc_now(),
+        ended_utc=max(started, utc_now()),  # a clock may be set back in between
         offline_samples_per_second=offline_samples_per_second,
         probes=found.probes if scenario is Scenario.OFFLINE else burst + found.probes,
         highest_held_qps=found.highest_held_qps,

@@ -7,7 +7,7 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import mlperf_loadgen as loadgen
@@ -54,6 +54,8 @@ class Drive:
     watch: Callable[[SystemUnderTest, int], None]
     """Given the system under test and the samples that will be issued, before LoadGen starts:
     to read its progress and to abort it."""
+    start_utc: datetime | None = None
+    """LoadGen starts at this moment; None: as soon as it can."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +94,30 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
         drive.engine, drive.loop, drive.prompts, stream=run.scenario.streams, run_tag=run.name
     )
     drive.watch(sut, run.expected_samples(len(drive.prompts)))
+    if drive.start_utc is not None:
+        _await(drive.start_utc, sut)
     started, started_ns, cpu = utc_now(), time.monotonic_ns(), time.process_time()
     _start_test(run, sut, len(drive.prompts))
-    ended, cpu_s = utc_now(), time.process_time() - cpu
+    lasted_ns, cpu_s = time.monotonic_ns() - started_ns, time.process_time() - cpu
+    ended = started + timedelta(microseconds=lasted_ns // 1000)  # whatever sets the clock meanwhile
     if sut.failure is not None:
-        if isinstance(sut.failure, RunFailure):
-            raise sut.failure
-        code = (
-            FailureCode.ENGINE_DIED if isinstance(sut.failure, EngineDied) else FailureCode.INTERNAL
-        )
-        raise RunFailure(code, f"{type(sut.failure).__name__}: {sut.failure}") from sut.failure
+        raise _explained(sut.failure) from sut.failure
     if not sut.records:
         raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
     return Answered(sut.records, started, started_ns, ended, cpu_s)
+
+
+def _await(moment: datetime, sut: SystemUnderTest) -> None:
+    """Until then. Raises RunFailure on abort."""
+    if sut.failed.wait(max(0.0, (moment - utc_now()).total_seconds())) and sut.failure is not None:
+        raise _explained(sut.failure) from sut.failure
+
+
+def _explained(failure: BaseException) -> RunFailure:
+    if isinstance(failure, RunFailure):
+        return failure
+    code = FailureCode.ENGINE_DIED if isinstance(failure, EngineDied) else FailureCode.INTERNAL
+    return RunFailure(code, f"{type(failure).__name__}: {failure}")
 
 
 def _start_test(run: PreparedRun, sut: SystemUnderTest, samples: int) -> None:

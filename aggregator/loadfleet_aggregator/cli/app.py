@@ -11,7 +11,9 @@ import typer
 from .. import __version__
 from .compare import app as compare
 from .deploy import app as deploy
+from .doctor import app as doctor
 from .hosts import app as hosts
+from .init import app as init
 from .keep import app as keep
 from .report import app as report
 from .run import app as run
@@ -26,7 +28,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (run, watch, hosts, keep, report, compare, submission, deploy):
+for part in (
+    init,
+    doctor,
+    run,
+    watch,
+    hosts,
+    keep,
+    report,
+    compare,
+    submission,
+    deploy,
+):
     app.add_typer(part)
 
 

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import typer
 
+from ..text.terminal import printable
+
 BAD_INPUT = 2
 
 
@@ -15,6 +17,7 @@ def tell_on_stderr(text: str) -> None:
 
 
 def refuse(message: str) -> NoReturn:
-    """Ends the command for wrong input: one line that says what, where and what to do."""
-    tell_on_stderr(f"loadfleet: {message}")
+    """Ends the command for wrong input: lines that say what, where and what to do."""
+    for line in message.splitlines():
+        tell_on_stderr(f"loadfleet: {printable(line)}")
     raise typer.Exit(BAD_INPUT)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..text.terminal import printable
 from .exit import BAD_INPUT, refuse, tell_on_stderr
 
 app = typer.Typer()
@@ -78,8 +79,8 @@ def submission(
         if json_:
             print(refusal_json(error.findings))
         for line in refusal_lines(error.findings):
-            tell_on_stderr(f"loadfleet: {line}")
+            tell_on_stderr(f"loadfleet: {printable(line)}")
         raise typer.Exit(BAD_INPUT) from error
     except (InventoryError, OSError) as error:
         refuse(str(error))
-    print(submission_json(made) if json_ else "\n".join(submission_lines(made)))
+    print(submission_json(made) if json_ else "\n".join(map(printable, submission_lines(made))))

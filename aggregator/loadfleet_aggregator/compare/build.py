@@ -164,6 +164,13 @@ def _notes(
         if host.name in names and host.shares_machine_with
     }
     notes = []
+    groups = {host.group for host in new.hosts if host.name in names}
+    if len(groups) > 1:
+        told = ", ".join(sorted(filter(None, groups)))
+        notes.append(
+            f"hosts of the groups {told} ran different plans, so their speeds are not comparable "
+            "with one another: each is held against itself, and the means say nothing by themselves"
+        )
     if sharing:
         notes.append(
             f"{', '.join(sorted(sharing))} share a machine, so they take from each other and "

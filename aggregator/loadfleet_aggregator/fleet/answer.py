@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..text.terminal import printable
+
 
 def task_result(
     code: int, stdout: str, stderr: str, unchanged: Mapping[str, Any]
@@ -21,11 +23,13 @@ def task_result(
             "failed": True,
             "code": failure.get("code"),
             "hint": failure.get("hint"),
-            "msg": f"{failure.get('message')} [{failure.get('code')}]: {failure.get('hint')}",
+            "msg": printable(
+                f"{failure.get('message')} [{failure.get('code')}]: {failure.get('hint')}"
+            ),
         }
     if code != 0 or not answer:
         lines = (stderr or "no message").strip().splitlines()
-        return {"failed": True, "msg": " ".join(lines[-3:])[-600:]}
+        return {"failed": True, "msg": printable(" ".join(lines[-3:])[-600:])}
     same = any(answer.get(key) == value for key, value in unchanged.items())
     return {"changed": not same, "agent": answer}
 
@@ -33,6 +37,6 @@ def task_result(
 def _answer(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

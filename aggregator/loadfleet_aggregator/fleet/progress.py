@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ..text.terminal import printable
+
 
 class Progress:
     """Shows a host's newest line, at most one in ``every`` seconds; the rest is dropped."""
@@ -15,5 +17,5 @@ class Progress:
 
     def tell(self, text: str) -> None:
         if text != self._shown and time.monotonic() - self._at >= self._every:
-            self._show(f"{time.strftime('%H:%M:%S')} {self._host}: {text}")
+            self._show(f"{time.strftime('%H:%M:%S')} {self._host}: {printable(text)}")
             self._shown, self._at = text, time.monotonic()

@@ -57,6 +57,13 @@ class ControllerNote(Document):
     state: str = Field(description="collected, unreachable, failed or not-run")
     step: str = Field(description="the step at which it failed, or ''")
     message: str
+    noted_utc: UtcTime | None = Field(default=None, description="by the controller's clock")
+    clock_offset_s: float | None = Field(
+        default=None, description="the host's clock less the controller's; None: not measured"
+    )
+    clock_error_s: float | None = Field(
+        default=None, description="most that the offset may be wrong by: half the round trip"
+    )
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -145,9 +152,11 @@ def _require_same_plans(
 ) -> None:
     for host in planned:
         before = earlier.hosts.get(host.name)
-        if before is None or before.plan_hash in (None, host.plan.plan_hash):
+        if before is None or before.plan_hash is None:
             continue
         differing = _differing_keys(folder / PLANS / f"{host.name}.json", host.plan)
+        if before.plan_hash == host.plan.plan_hash and differing != "sync_start":
+            continue
         raise InventoryError(
             f"run {earlier.run_id} is {'closed' if earlier.closed else 'not finished'} and was "
             f"planned otherwise for host {host.name} (differs in {differing}): "

@@ -18,5 +18,6 @@ def shared_marks(facts: Mapping[str, HostFacts]) -> dict[str, list[str]]:
         if host.machine_id:
             marks[f"machine-id {host.machine_id}"].append(name)
         for gpu in host.gpus:
-            marks[gpu.uuid].append(name)
+            if gpu.uuid:
+                marks[gpu.uuid].append(name)
     return {mark: names for mark, names in marks.items() if len(set(names)) > 1}

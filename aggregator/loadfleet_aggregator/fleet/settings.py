@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from loadfleet_agent.contract.base import Frozen, Name
+from loadfleet_agent.contract.base import NAME_PATTERN, Frozen, Name
 from loadfleet_agent.contract.dataset import DatasetFile
 from loadfleet_agent.contract.plan import RunPlan, Runtime
 from loadfleet_agent.contract.profile import ProfileError, describe_errors, load_profile
@@ -70,11 +71,33 @@ class FleetSettings(Frozen):
         default=None, ge=0, description="of electricity, in the same currency"
     )
 
+    sync_wait_s: float = Field(
+        default=1500.0,
+        gt=0,
+        description="with sync_start: hosts that are ready wait so long for the others, then start "
+        "without them; less than inactivity.barrier_s, after which a host gives up by itself",
+    )
+    study: Literal["scaling"] | None = Field(
+        default=None,
+        description="scaling: measure Offline on each host alone and on all together, in turns, "
+        "and report how much of its speed a host keeps",
+    )
+    study_repeats: int = Field(
+        default=3, ge=1, le=20, description="how often a study measures alone and together"
+    )
+    study_hosts: int = Field(
+        default=4, ge=2, description="a study takes so many hosts, the first of those selected"
+    )
+
     @property
     def prices(self) -> Prices:
         return Prices(per_gpu_hour=self.price_per_gpu_hour, per_kwh=self.price_per_kwh)
 
 
+UNFIT_NAME = (
+    "a host's name in the inventory names files: give it one of letters, digits, dot, dash and "
+    "underscore, 63 at the most and none of the last three first, and its address in ansible_host"
+)
 KNOWN_KEYS = tuple(FleetSettings.model_fields) + tuple(HostSettings.model_fields)
 
 
@@ -94,7 +117,11 @@ class PlannedHost:
 
     def in_run(self, run_id: str) -> PlannedHost:
         """The same host planned for this run."""
-        return replace(self, plan=self.plan.model_copy(update={"run_id": run_id}))
+        return self.with_plan(self.plan.model_copy(update={"run_id": run_id}))
+
+    def with_plan(self, plan: RunPlan) -> PlannedHost:
+        """The same host with another plan."""
+        return replace(self, plan=plan)
 
 
 @dataclass(frozen=True)
@@ -143,6 +170,8 @@ def plan_hosts(
             for key in (name.removeprefix(PREFIX) for name in ours)
             if key not in KNOWN_KEYS
         ]
+        if not re.fullmatch(NAME_PATTERN, name):
+            wrong.append(SettingsError("", UNFIT_NAME))
         if not wrong:
             try:
                 planned.append(_plan_host(name, ours, run_id, project))

@@ -145,6 +145,8 @@ def _point(
         metric is Metric.TOKENS_PER_SECOND
         and len(values) == len(expected)
         and not any(names & set(host.shares_machine_with) for host in expected)
+        # Hosts with other settings are no fleet of one kind, also where they ran the same model.
+        and len({host.group for host in expected}) == 1
     )
     interval = change.interval
     changed = [

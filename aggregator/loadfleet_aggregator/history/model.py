@@ -20,8 +20,8 @@ class HistoryPoint(Frozen):
     values: dict[str, float] = Field(description="host to its valid result")
     expected: tuple[str, ...] = Field(description="hosts that were to run it, valid or not")
     total: float | None = Field(
-        description="sum over the hosts; None where one is not valid, where hosts share a machine, "
-        "and of a latency"
+        description="sum over the hosts; None where one is not valid, where hosts share a machine "
+        "or have different plans, and of a latency"
     )
     median: float = Field(description="of the valid hosts")
     ratio: float | None = Field(

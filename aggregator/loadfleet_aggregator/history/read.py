@@ -7,13 +7,15 @@ from pathlib import Path
 from ..fleet.record import RUN_RECORD
 from ..report.model import REPORT_FILE, FleetReport
 from ..report.read import ReportUnreadable, read_report_file
+from ..scaling.record import is_study
 from .model import SkippedRun
 
 
 def read_reports(results: Path) -> tuple[list[FleetReport], list[SkippedRun]]:
     """The report of each run, the oldest run first, and the runs that have none to be read.
 
-    A folder is a run's if it has a record or a report. A link (``latest``) is not followed.
+    A folder is a run's if it has a record or a report; a study of several runs is none. A link
+    (``latest``) is not followed.
     Raises ReportUnreadable where ``results`` is no folder or has no run.
     """
     try:
@@ -22,6 +24,7 @@ def read_reports(results: Path) -> tuple[list[FleetReport], list[SkippedRun]]:
             for path in sorted(results.iterdir())
             if not path.is_symlink()
             and path.is_dir()
+            and not is_study(path)
             and any((path / name).is_file() for name in (RUN_RECORD, REPORT_FILE))
         ]
     except OSError as error:

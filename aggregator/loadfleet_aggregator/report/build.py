@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import string
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.plan import RunPlan
-from loadfleet_agent.contract.result import HostResult, PhaseResult
-from loadfleet_agent.contract.run_folder import DETAIL_LOG, TELEMETRY
-from pydantic import ValidationError
 
-from ..bundle import Bundle, read_bundle
 from ..fleet.prices import Prices
-from ..fleet.record import (
-    CONTROLLER,
-    HOSTS,
-    PLANS,
-    ControllerNote,
-    HostRecord,
-    RunRecord,
-    read_record,
-)
-from ..fleet.same_machine import shared_marks
-from ..stragglers.evidence import host_evidence
+from ..fleet.record import HostRecord, RunRecord, read_record
+from ..samples.agreement import AnswerStore, Book, find_agreements
+from ..samples.model import Agreement
+from ..scaling.fill import Work, with_joint
+from ..stragglers.clock import TOLERANCE_S
+from ..stragglers.evidence import Evidence
 from ..stragglers.find import find_flags, worst_first
-from ..stragglers.model import Flag, FleetFinding
-from ..stragglers.speeds import host_speeds
-from ..telemetry import Telemetry, memory_before_mib, phase_telemetry, read_telemetry
-from ..verdict import Verdict, VerdictKind, judge_host
-from .cost import cost_report
-from .energy import energy_report
-from .limit import physical_limit
-from .model import (
-    Coverage,
-    FleetReport,
-    HostReport,
-    HostThroughput,
-    PhaseReport,
-    ScenarioReport,
-)
-from .performance import counts
+from ..stragglers.model import Flag, FleetFinding, Speed
+from ..timeline.build import build_timelines
+from ..timeline.trace import Trace
+from ..verdict import VerdictKind
+from .accuracy import pooled_accuracy
+from .groups import host_groups, hosts_that_share
+from .host import HostReading, read_plan
+from .model import Coverage, FleetReport, HostReport, ScenarioReport
+from .read_hosts import read_hosts
+from .scenarios import scenario_reports
 from .told import differences
 
 DEFINITIONS = {
@@ -53,6 +36,13 @@ DEFINITIONS = {
     "TPOT": "time per output token after the first: (end - first token) / (tokens - 1)",
     "aggregate capacity": "sum of the tokens/s of independent hosts, each under its own LoadGen; "
     "never an MLPerf result, which needs one LoadGen in front of all hosts",
+    "joint throughput": "what the hosts did at one time: output tokens of all samples whose last "
+    "token came within the common window, over its length. The window begins as the last host "
+    "began and ends as the first one ended, by the controller's clock",
+    "synchronised": "all hosts were ready, and were told one moment at which to start",
+    "makespan": "from the first host's start to the last one's end; all samples over it are what "
+    "the fleet did as a whole",
+    "imbalance": "longest run over the mean run, less 1: what the fleet waits for its slowest host",
     "of best": "tokens/s as a share of the fastest valid host with the same plan",
     "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
     "all samples, as MLPerf's evaluation script",
@@ -81,40 +71,45 @@ ON_GPUS = {
 """Definitions that a report without GPUs has no use for."""
 
 
+@dataclass(frozen=True)
+class _Fleet:
+    """What all hosts told, by name."""
+
+    hosts: dict[str, HostReport]
+    facts: dict[str, HostFacts | None]
+    speeds: dict[str, tuple[Speed, ...]]
+    evidence: dict[str, Evidence]
+    traces: dict[str, tuple[Trace, ...]]
+    clocks: dict[str, float]
+    """By how many seconds each is wrong at the least."""
+    work: dict[str, Work]
+    agreement: tuple[Agreement, ...]
+
+
 def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     """Reads run.json and every host's folder. Raises InventoryError if run.json is unusable.
 
     ``prices`` replace those of each host in run.json.
     """
     record = read_record(folder)
-    bundles = {name: _bundle(folder, record, name) for name in record.hosts}
-    verdicts = {
-        name: judge_host(host, _note(folder, name), bundles[name])
-        for name, host in record.hosts.items()
-    }
-    plans = {name: plan for name in record.hosts if (plan := _plan(folder, name)) is not None}
-    groups = _groups(record)
-    sharing = _sharing(bundles)
-    telemetry = {name: _telemetry(folder, name, bundles[name]) for name in record.hosts}
+    groups = host_groups(record)
+    fleet = _gather(read_hosts(folder, record, groups, prices or Prices()))
+    sharing = hosts_that_share(fleet.facts)
+    wrong = {name: off for name, off in fleet.clocks.items() if off > TOLERANCE_S}
+    unknown = {name: off for name, off in wrong.items() if fleet.hosts[name].clock_offset_s is None}
+    axis, timelines = build_timelines(fleet.traces, unknown)
     hosts = tuple(
-        _host_report(
-            name,
-            verdicts[name],
-            groups.get(name),
-            bundles[name],
-            telemetry[name],
-            plans.get(name),
-            sharing[name],
-            record.hosts[name].prices.replaced_by(prices or Prices()),
+        host.model_copy(
+            update={"shares_machine_with": sharing[name], "timeline": timelines.get(name)}
         )
-        for name in sorted(record.hosts)
+        for name, host in fleet.hosts.items()
     )
     labels = tuple(dict.fromkeys(label for host in hosts for label in host.labels))
-    coverage = _coverage(record, verdicts)
-    ended = [phase.ended_utc for host in hosts for phase in host.phases]
-    scenarios = tuple(_scenarios(hosts))
-    flags, fleet_findings = _flags(hosts, bundles, telemetry)
-    shared = {groups[name]: _shared_plan(plans[name]) for name in groups if name in plans}
+    coverage = _coverage(record, hosts)
+    ended = [phase.ended_utc for h in hosts if h.name not in wrong for phase in h.phases]
+    scenarios = with_joint(scenario_reports(hosts), fleet.work)
+    flags, fleet_findings = _flags(hosts, fleet)
+    plans = _shared_plans(folder, groups)
     return FleetReport(
         run_id=record.run_id,
         created_utc=record.created_utc,
@@ -125,290 +120,61 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
         coverage=coverage,
         hosts=hosts,
         scenarios=scenarios,
+        pooled_accuracy=pooled_accuracy(hosts, plans),
+        agreement=fleet.agreement,
+        axis=axis,
         flags=flags,
         fleet_findings=fleet_findings,
-        differences=tuple(differences(hosts, shared)),
-        plans=dict(sorted(shared.items())),
+        differences=tuple(differences(hosts, plans)),
+        plans=plans,
         definitions=DEFINITIONS | (ON_GPUS if _used_gpus(hosts) else {}),
     )
 
 
-# Reading.
+def _gather(readings: Iterable[HostReading]) -> _Fleet:
+    """Takes the hosts one by one, in the order of their names."""
+    fleet = _Fleet({}, {}, {}, {}, {}, {}, {}, ())
+    with AnswerStore() as store:
+        for reading in readings:
+            host = reading.report
+            fleet.hosts[host.name] = host
+            fleet.facts[host.name] = reading.facts
+            fleet.speeds[host.name] = reading.speeds
+            fleet.evidence[host.name] = reading.evidence
+            fleet.traces[host.name] = reading.traces
+            fleet.clocks[host.name] = reading.clock_off_s
+            fleet.work[host.name] = reading.work
+            for scenario, answers in reading.answers.items():
+                if host.group is not None and host.dataset is not None:
+                    book = Book(host.group, scenario, host.dataset.library_sha256)
+                    store.add(book, host.name, answers)
+        return replace(fleet, agreement=find_agreements(store))
 
 
-def _bundle(folder: Path, record: RunRecord, name: str) -> Bundle | None:
-    host = record.hosts[name]
-    path = folder / HOSTS / name
-    if host.plan_hash is None or not path.is_dir():
-        return None
-    return read_bundle(path, run_id=record.run_id, host=name, plan_hash=host.plan_hash)
-
-
-def _note(folder: Path, name: str) -> ControllerNote | None:
-    try:
-        return ControllerNote.model_validate_json(
-            (folder / CONTROLLER / f"{name}.json").read_bytes()
-        )
-    except (OSError, ValidationError):
-        return None
-
-
-def _telemetry(folder: Path, name: str, bundle: Bundle | None) -> Telemetry | None:
-    """Of a folder that was changed nothing is told."""
-    if bundle is None or bundle.problems:
-        return None
-    return read_telemetry(folder / HOSTS / name / TELEMETRY)
-
-
-def _plan(folder: Path, name: str) -> RunPlan | None:
-    try:
-        return RunPlan.model_validate_json((folder / PLANS / f"{name}.json").read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-# Comparing like with like.
-
-
-def _groups(record: RunRecord) -> dict[str, str]:
-    """Host to group letter; the hosts of a group have the same plan."""
-    members: dict[str, list[str]] = defaultdict(list)
-    for name, host in record.hosts.items():
-        if host.plan_hash is not None:
-            members[host.plan_hash].append(name)
-    ordered = sorted(members.values(), key=lambda names: (-len(names), min(names)))
-    letters = (string.ascii_uppercase[i] if i < 26 else f"A{i}" for i in range(len(ordered)))
-    return {name: letter for letter, names in zip(letters, ordered, strict=True) for name in names}
-
-
-def _sharing(bundles: dict[str, Bundle | None]) -> dict[str, tuple[str, ...]]:
-    """Hosts that are one machine: the same machine id or the same GPU."""
-    told = {name: bundle.facts for name, bundle in bundles.items() if bundle and bundle.facts}
-    marks = shared_marks(told)
-    return {
-        name: tuple(
-            sorted({n for names in marks.values() if name in names for n in names} - {name})
-        )
-        for name in bundles
-    }
-
-
-def _scenarios(hosts: Sequence[HostReport]) -> list[ScenarioReport]:
-    found: dict[tuple[str, Scenario], list[tuple[HostReport, PhaseReport]]] = defaultdict(list)
-    for host in hosts:
-        for phase in host.phases:
-            if phase.mode == Mode.PERFORMANCE and phase.tokens_per_second and host.group:
-                found[host.group, phase.scenario].append((host, phase))
-    order = sorted(found, key=lambda key: (key[0], list(Scenario).index(key[1])))
-    return [_scenario(*key, found[key]) for key in order]
-
-
-def _scenario(
-    group: str, scenario: Scenario, entries: list[tuple[HostReport, PhaseReport]]
-) -> ScenarioReport:
-    valid = [(host, phase) for host, phase in entries if counts(host, phase)]
-    best = max((phase.tokens_per_second or 0 for _, phase in valid or entries), default=0)
-    sharing = {
-        name
-        for host, _ in valid
-        if host.shares_machine_with
-        for name in (host.name, *host.shares_machine_with)
-    }
-    if sharing:
-        note = (
-            f"hosts {', '.join(sorted(sharing))} share a machine, so they take from each other: "
-            "no sum and no scaling is claimed"
-        )
-    elif scenario is Scenario.SINGLE_STREAM:
-        note = "one query at a time on each host: its latency is the result, and nothing adds up"
-    elif len(valid) < 2:
-        note = "a single valid host: nothing to add up" if valid else "no valid host"
-    else:
-        note = (
-            f"aggregate capacity of {len(valid)} independent hosts, each under its own LoadGen; "
-            "not an MLPerf result"
-        )
-    add_up = bool(valid) and not sharing and scenario is not Scenario.SINGLE_STREAM
-    return ScenarioReport(
-        group=group,
-        scenario=scenario,
-        hosts=tuple(
-            HostThroughput(
-                host=host.name,
-                valid=(host, phase) in valid,
-                tokens_per_second=phase.tokens_per_second or 0.0,
-                samples_per_second=phase.samples_per_second or 0.0,
-                of_best=round((phase.tokens_per_second or 0.0) / best, 4) if best else 0.0,
-            )
-            for host, phase in entries
-        ),
-        valid_hosts=len(valid),
-        aggregate_tokens_per_second=round(sum(p.tokens_per_second or 0 for _, p in valid), 4)
-        if add_up
-        else None,
-        aggregate_samples_per_second=round(sum(p.samples_per_second or 0 for _, p in valid), 4)
-        if add_up
-        else None,
-        note=note,
-    )
+def _shared_plans(folder: Path, groups: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Group to the plan that its hosts share, as far as one of them can be read."""
+    plans: dict[str, dict[str, object]] = {}
+    for name, group in groups.items():
+        if group not in plans and (plan := read_plan(folder, name)) is not None:
+            plans[group] = _shared_plan(plan)
+    return dict(sorted(plans.items()))
 
 
 def _flags(
-    hosts: Sequence[HostReport],
-    bundles: dict[str, Bundle | None],
-    telemetry: dict[str, Telemetry | None],
+    hosts: Sequence[HostReport], fleet: _Fleet
 ) -> tuple[tuple[Flag, ...], tuple[FleetFinding, ...]]:
     """Of each group by itself: other plans have other speeds."""
     flags: list[Flag] = []
     findings: list[FleetFinding] = []
     for group in sorted({host.group for host in hosts if host.group}):
         members = [host for host in hosts if host.group == group and host.phases]
-        evidence = {}
-        for host in members:
-            bundle, sensors = bundles[host.name], telemetry[host.name]
-            measured = [p.telemetry for p in host.phases if p.mode == Mode.PERFORMANCE]
-            evidence[host.name] = host_evidence(
-                bundle.facts if bundle else None,
-                host.engine,
-                [phase for phase in measured if phase],
-                memory_before_mib(sensors) if sensors else (),
-            )
         # Hosts on one machine take from each other: their speeds say nothing about them.
-        speeds = {
-            host.name: host_speeds(bundle.result)
-            for host in members
-            if not host.shares_machine_with
-            and (bundle := bundles[host.name]) is not None
-            and bundle.result is not None
-        }
+        speeds = {h.name: fleet.speeds[h.name] for h in members if not h.shares_machine_with}
+        evidence = {host.name: fleet.evidence[host.name] for host in members}
         found, common = find_flags(speeds, evidence)
         flags += found
         findings += [finding.model_copy(update={"group": group}) for finding in common]
     return worst_first(flags), tuple(findings)
-
-
-# Parts.
-
-
-def _host_report(
-    name: str,
-    verdict: Verdict,
-    group: str | None,
-    bundle: Bundle | None,
-    telemetry: Telemetry | None,
-    plan: RunPlan | None,
-    sharing: tuple[str, ...],
-    prices: Prices,
-) -> HostReport:
-    result = bundle.result if bundle else None
-    facts = bundle.facts if bundle else None
-    whole = bundle is not None and not bundle.problems
-    return HostReport(
-        name=name,
-        verdict=verdict,
-        group=group,
-        attempts=_attempts(bundle),
-        labels=result.labels if result else plan.labels if plan else (),
-        accelerator=_accelerator(facts),
-        facts=_printed_facts(facts),
-        shares_machine_with=sharing,
-        # Numbers of a folder that was changed are not shown at all.
-        phases=tuple(
-            _phase_report(phase, bundle, result, telemetry, prices) for phase in result.phases
-        )
-        if result and bundle and whole
-        else (),
-        rates=result.rates if result and whole else (),
-        accuracy=result.accuracy if result and whole else (),
-        model=result.model if result else None,
-        dataset=result.dataset if result else None,
-        engine=result.engine if result else None,
-        warnings=result.warnings if result else (),
-    )
-
-
-def _attempts(bundle: Bundle | None) -> int:
-    """How often the host started the run; 0 if it never told."""
-    if bundle is None:
-        return 0
-    if bundle.result is not None:
-        return bundle.result.attempts
-    return bundle.status.attempt if bundle.status is not None else 0
-
-
-def _phase_report(
-    phase: PhaseResult,
-    bundle: Bundle,
-    result: HostResult,
-    telemetry: Telemetry | None,
-    prices: Prices,
-) -> PhaseReport:
-    logged = phase.loadgen
-    findings = bundle.gate.get(phase.name, phase.gate)
-    limits = LATENCY_LIMITS.get(phase.scenario)
-    limit, no_limit = physical_limit(phase, result.engine, result.model, bundle.facts)
-    energy = energy_report(phase, result)
-    return PhaseReport(
-        name=phase.name,
-        scenario=phase.scenario,
-        mode=phase.mode.value,
-        valid=not findings,
-        findings=tuple(str(finding) for finding in findings),
-        started_utc=phase.started_utc,
-        ended_utc=phase.ended_utc,
-        target_qps=phase.target_qps,
-        samples=phase.samples,
-        samples_per_second=logged.samples_per_second,
-        tokens_per_second=logged.tokens_per_second,
-        latency=logged.latency,
-        ttft=logged.ttft,
-        tpot=logged.tpot,
-        ttft_limit_ns=limits.ttft_ns if limits else None,
-        tpot_limit_ns=limits.tpot_ns if limits else None,
-        latency_from_issue_ns=phase.latency_from_issue_ns,
-        ttft_from_issue_ns=phase.ttft_from_issue_ns,
-        input_tokens=phase.input_tokens,
-        output_tokens=phase.output_tokens,
-        loadgen_version=logged.loadgen_version,
-        mlperf_round=round_of_seeds(logged.seeds),
-        log_sha256=phase.files.get(DETAIL_LOG, ""),
-        limit=limit,
-        no_limit=no_limit,
-        energy=energy,
-        cost=cost_report(phase, result.engine, energy, prices),
-        telemetry=phase_telemetry(telemetry, phase.started_utc, phase.ended_utc)
-        if telemetry
-        else None,
-    )
-
-
-def _accelerator(facts: HostFacts | None) -> str:
-    if facts is None:
-        return "unknown"
-    if not facts.gpus:
-        return f"no GPU ({facts.cpu_model}, {facts.cpu_threads} threads)"
-    names = sorted({gpu.name for gpu in facts.gpus})
-    return f"{len(facts.gpus)}x {' + '.join(names)}"
-
-
-def _printed_facts(facts: HostFacts | None) -> dict[str, str]:
-    """Facts as text, one level deep, GPUs by index."""
-    if facts is None:
-        return {}
-    printed: dict[str, str] = {}
-    for key, value in facts.lasting.items():
-        if key == "packages" and isinstance(value, dict):
-            printed |= {f"package {name}": str(version) for name, version in value.items()}
-        elif key == "gpus" and isinstance(value, list):
-            for gpu in value:
-                printed |= {
-                    f"gpu {gpu['index']} {name}": str(item)
-                    for name, item in gpu.items()
-                    if name != "index"
-                }
-        elif key != "schema_version":
-            printed[key] = "none" if value is None else str(value)
-    return printed
 
 
 def _shared_plan(plan: RunPlan) -> dict[str, object]:
@@ -420,10 +186,10 @@ def _used_gpus(hosts: Sequence[HostReport]) -> bool:
     return any(phase.limit or phase.no_limit or phase.energy for h in hosts for phase in h.phases)
 
 
-def _coverage(record: RunRecord, verdicts: dict[str, Verdict]) -> Coverage:
+def _coverage(record: RunRecord, hosts: Sequence[HostReport]) -> Coverage:
     counts = {kind.value: 0 for kind in VerdictKind}
-    for verdict in verdicts.values():
-        counts[verdict.kind.value] += 1
+    for host in hosts:
+        counts[host.verdict.kind.value] += 1
     return Coverage(inventory=len(record.hosts), selected=len(record.selected), counts=counts)
 
 

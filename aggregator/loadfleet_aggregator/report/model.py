@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from loadfleet_agent.contract.base import Document, Frozen, Name, UtcTime
+from loadfleet_agent.contract.base import Count, Document, Frozen, Name, Rate, UtcTime
 from loadfleet_agent.contract.benchmark import Scenario
 from loadfleet_agent.contract.loadgen_log import LatencyNs
 from loadfleet_agent.contract.result import (
@@ -17,7 +17,7 @@ from loadfleet_agent.contract.result import (
     RougeScore,
 )
 from loadfleet_agent.contract.roofline import Precision
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..fleet.prices import Prices
 from ..samples.model import Agreement, LatencyCurve
@@ -34,8 +34,8 @@ class PhysicalLimit(Frozen):
     """What the GPUs of a run can do at most with samples as long as its own, all together."""
 
     gpu: str = Field(description="name of the GPUs that were used")
-    gpus: int
-    replicas: int = Field(description="engines, each with gpus / replicas of them")
+    gpus: Count
+    replicas: Count = Field(description="engines, each with gpus / replicas of them")
     precision: Precision
     kv_tokens: int = Field(description="tokens that the KV cache of one engine holds")
     sequences: int = Field(description="samples at once in one engine")
@@ -54,7 +54,7 @@ class PhysicalLimit(Frozen):
 class EnergyReport(Frozen):
     """Energy of the GPUs that a run used, by their own counters; the host's is not in it."""
 
-    gpus: int
+    gpus: Count
     joules: float | None = None
     mean_power_w: float | None = Field(default=None, description="of all of them")
     joules_per_output_token: float | None = None
@@ -81,15 +81,15 @@ class PhaseReport(Frozen):
     findings: tuple[str, ...]
     started_utc: UtcTime
     ended_utc: UtcTime
-    target_qps: float | None
-    samples: int
-    samples_per_second: float | None
-    tokens_per_second: float | None
+    target_qps: Rate | None
+    samples: Count
+    samples_per_second: Rate | None
+    tokens_per_second: Rate | None
     latency: LatencyNs | None
     ttft: LatencyNs | None
     tpot: LatencyNs | None
-    ttft_limit_ns: int | None
-    tpot_limit_ns: int | None
+    ttft_limit_ns: Count | None
+    tpot_limit_ns: Count | None
     latency_from_issue_ns: Distribution
     ttft_from_issue_ns: Distribution | None
     input_tokens: Distribution
@@ -113,6 +113,12 @@ class PhaseReport(Frozen):
     )
     no_curves: str = Field(default="", description="why there is none, or ''")
 
+    @model_validator(mode="after")
+    def _tells_of_tokens_whole(self) -> PhaseReport:
+        if (self.ttft is None) != (self.tpot is None):
+            raise ValueError("has one of TTFT and TPOT without the other")
+        return self
+
 
 class HostReport(Frozen):
     """One host of the inventory."""
@@ -120,7 +126,7 @@ class HostReport(Frozen):
     name: str
     verdict: Verdict
     group: str | None = Field(description="hosts with one plan share a group: A, B, ...")
-    attempts: int
+    attempts: Count
     labels: tuple[str, ...]
     accelerator: str
     facts: dict[str, str]
@@ -146,8 +152,8 @@ class HostThroughput(Frozen):
 
     host: str
     valid: bool
-    tokens_per_second: float
-    samples_per_second: float
+    tokens_per_second: Rate
+    samples_per_second: Rate
     of_best: float = Field(description="share of the fastest valid host of the group, 0 to 1")
 
 
@@ -156,8 +162,8 @@ class ScenarioReport(Frozen):
 
     group: str
     scenario: Scenario
-    hosts: tuple[HostThroughput, ...]
-    valid_hosts: int
+    hosts: tuple[HostThroughput, ...] = Field(min_length=1)
+    valid_hosts: Count
     aggregate_tokens_per_second: float | None = Field(
         description="sum over valid hosts; None where hosts share a machine"
     )
@@ -173,7 +179,7 @@ class PooledAccuracy(Frozen):
 
     group: str
     scenario: Scenario
-    hosts: int = Field(description="that told a score")
+    hosts: Count = Field(description="that told a score")
     score: RougeScore = Field(description="mean over all their samples; gen_len of one dataset")
     margins: dict[str, float] = Field(
         description="by which the pooled score is over the least that passes, in points of each "
@@ -194,9 +200,9 @@ class Difference(Frozen):
 class Coverage(Frozen):
     """How many hosts of the inventory have which verdict."""
 
-    inventory: int
-    selected: int
-    counts: dict[str, int]
+    inventory: Count
+    selected: Count
+    counts: dict[str, Count]
 
 
 class FleetReport(Document):
@@ -223,6 +229,16 @@ class FleetReport(Document):
     differences: tuple[Difference, ...]
     plans: dict[str, dict[str, object]] = Field(description="group to the plan its hosts share")
     definitions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _tells_a_host_once(self) -> FleetReport:
+        names = [host.name for host in self.hosts]
+        if len(set(names)) < len(names):
+            raise ValueError("hosts: one is told twice")
+        compared = {entry.host for scenario in self.scenarios for entry in scenario.hosts}
+        if not compared <= set(names):
+            raise ValueError("scenarios: a host that is not among the hosts")
+        return self
 
     @property
     def all_ok(self) -> bool:

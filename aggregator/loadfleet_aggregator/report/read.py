@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadfleet_agent.contract.files import read_plain
 from pydantic import ValidationError
 
 from ..fleet.record import RUN_RECORD
 from ..fleet.settings import InventoryError
+from ..text.listing import shortened
 from .build import build_report
 from .model import REPORT_FILE, FleetReport
+
+MAX_BYTES = 1 << 30
 
 
 class ReportUnreadable(Exception):
@@ -34,13 +38,21 @@ def open_report(path: Path) -> FleetReport:
 def read_report_file(path: Path) -> FleetReport:
     """A report.json. Raises ReportUnreadable."""
     try:
-        return FleetReport.model_validate_json(path.read_bytes())
+        return FleetReport.model_validate_json(_read(path))
     except OSError as error:
         raise ReportUnreadable(
             f"{path}: {error.strerror}: give a run's folder under results/ or a {REPORT_FILE}"
         ) from error
     except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        why = shortened(f"{where}: {first['msg']}" if where else first["msg"])
         raise ReportUnreadable(
-            f"{path}: not a report of this version: make it anew from the collected files with "
-            f"loadfleet report {path.parent}"
+            f"{path}: not a report of this version ({why}): make it anew from the collected files "
+            f"with loadfleet report {path.parent}"
         ) from error
+
+
+def _read(path: Path) -> bytes:
+    """A report of 10,000 hosts has half of this. Links are followed: the user gave the path."""
+    return read_plain(path.resolve(), MAX_BYTES)

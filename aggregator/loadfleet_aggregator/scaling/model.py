@@ -46,12 +46,15 @@ class ScalingReport(Frozen):
     """Efficiency of a fleet in one scenario, from interleaved repeats."""
 
     scenario: Scenario
-    repeats: int
+    repeats: int = Field(description="that count: each of their runs is valid")
     hosts: tuple[HostEfficiency, ...]
     efficiency: float = Field(
         description="weak scaling: sum of the hosts' tokens/s together over the sum alone, "
         "geometric mean of the repeats"
     )
+    of_repeats: tuple[float, ...] = Field(description="the same of each repeat that counts")
+    alone_tokens_per_second: float = Field(description="sum alone, geometric mean of the repeats")
+    together_tokens_per_second: float = Field(description="sum together, likewise")
     interval: Interval | None = Field(
         description="95 %, Student's t on the logarithms of the repeats; None with one repeat"
     )
@@ -65,13 +68,45 @@ class ScalingReport(Frozen):
     )
 
 
+class StudyRunReport(Frozen):
+    """One run of a study; its own report is in the folder of its name."""
+
+    run_id: Name
+    repeat: int
+    together: bool
+    hosts: dict[str, float | None] = Field(
+        description="host to its tokens/s; None where its run does not count"
+    )
+    reasons: dict[str, str] = Field(description="hosts that do not count, and why")
+
+    @property
+    def counts(self) -> bool:
+        return not self.reasons
+
+
 class StudyReport(Document):
-    """study.json of the report: a scaling study from its runs."""
+    """report.json of a scaling study, from its runs."""
 
     study_id: Name
     created_utc: UtcTime
     headline: str
-    labels: tuple[str, ...]
-    scaling: tuple[ScalingReport, ...]
+    labels: tuple[str, ...] = Field(description="what keeps any of these numbers from MLPerf")
+    scaling: tuple[ScalingReport, ...] = Field(description="empty while no repeat is complete")
+    runs: tuple[StudyRunReport, ...] = Field(description="in the order in which they are made")
     missing: tuple[str, ...] = Field(description="runs that do not count, and why")
     definitions: dict[str, str]
+
+    @property
+    def all_ok(self) -> bool:
+        """Whether every run of every host counts."""
+        return not self.missing
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """Host to the first of its runs that does not count and why, or ''."""
+        found: dict[str, str] = {}
+        for run in self.runs:
+            for host in run.hosts:
+                why = run.reasons.get(host, "")
+                found[host] = found.get(host) or (f"{run.run_id}: {why}" if why else "")
+        return found

@@ -21,12 +21,14 @@ def host_evidence(
     engine: EngineFacts | None,
     phases: Sequence[PhaseTelemetry],
     memory_before_mib: Sequence[float | None],
+    clock_off_s: float = 0.0,
 ) -> Evidence:
     """Facts of the host and of the worst of the GPUs that its engine uses.
 
     ``phases``: telemetry of its performance runs. ``memory_before_mib``: by index of the GPU.
+    ``clock_off_s``: by how much its clock is known to be wrong.
     """
-    found: Evidence = {}
+    found: Evidence = {"clock off s": clock_off_s}
     used = set(engine.gpus) if engine else set()
     if facts is not None:
         found |= _of_facts(facts, [gpu for gpu in facts.gpus if gpu.index in used])

@@ -7,6 +7,8 @@ from typing import Literal
 from loadfleet_agent.contract.base import Frozen
 from pydantic import Field
 
+from .clock import TOLERANCE_S
+
 Test = Literal["above", "below", "below median by", "differs"]
 
 
@@ -71,6 +73,8 @@ RULES = (
          hint="compare hosts of one kind only"),
     Rule(fact="kernel", test="differs", cause="kernel version",
          hint="install the kernel of the other hosts"),
+    Rule(fact="clock off s", test="above", limit=TOLERANCE_S, cause="clock",
+         hint="set the clock (timedatectl, chronyc makestep): its phases lie outside the run"),
     Rule(fact="package vllm", test="differs", cause="vLLM version",
          hint="install the agent anew from one wheelhouse"),
 )  # fmt: skip

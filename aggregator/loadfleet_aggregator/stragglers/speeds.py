@@ -24,7 +24,8 @@ def host_speeds(result: HostResult) -> tuple[Speed, ...]:
         if phase.mode is Mode.PERFORMANCE and figure is not None:
             metric, value = figure
             work = phase.input_tokens.mean + phase.output_tokens.mean
-            found.append(Speed(metric=metric, value=value, work=work))
+            if work > 0:
+                found.append(Speed(metric=metric, value=value, work=work))
     return tuple(found)
 
 

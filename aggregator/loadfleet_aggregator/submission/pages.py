@@ -8,6 +8,7 @@ from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode
 from loadfleet_agent.contract.plan import flatten
 
 from .. import __version__
+from ..text.markdown import cell
 from .description import Description
 from .finding import Finding
 from .known import BYTES_OF_TOKEN_ID, framework, needs_calibration, software, weights
@@ -141,11 +142,6 @@ def _render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown for people; the package is no web page
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell
     common = {"statement": STATEMENT, "trademark": TRADEMARK, "version": __version__}
     return environment.get_template(template).render(common | values)
-
-
-def _cell(value: object) -> str:
-    """Text in a table's cell."""
-    return " ".join(str(value).split()).replace("|", "\\|")

@@ -13,6 +13,7 @@ from loadfleet_agent.contract.profile import describe_errors
 from pydantic import Field as ModelField
 from pydantic import ValidationError
 
+from ..text.terminal import printable
 from .fields import EXTRA_FIELDS, MEASUREMENT_FIELDS, SYSTEM_FIELDS, Field, Source
 from .finding import Finding
 from .known import known_measurements, known_system, needs_calibration
@@ -141,7 +142,7 @@ def _entry(field: Field, value: str, *, indent: int) -> list[str]:
     )
     if not value and field.required:
         value = MISSING
-    line = f"{space}{field.name}: {json.dumps(value)}"
+    line = f"{space}{field.name}: {json.dumps(printable(value), ensure_ascii=False)}"
     return [f"{space}# {comment}", line] if comment else [line]
 
 

@@ -13,8 +13,8 @@ class TimeAxis(Frozen):
     """Bins of equal length over all LoadGen runs of a report, by the controller's clock."""
 
     start_utc: UtcTime
-    bin_s: float = Field(gt=0)
-    bins: int = Field(ge=1)
+    bin_s: float = Field(ge=1e-3, le=1e7)
+    bins: int = Field(ge=1, le=200)
 
 
 class HostTimeline(Frozen):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -237,7 +239,7 @@ class TestReadBundle:
         assert host_a.read(folder).problems == ("more: not in the manifest",)
 
     @pytest.mark.parametrize(
-        "name", ["../host-a/host.json", "phases/../host.json", "/etc/hostname", "a\0b", ""]
+        "name", ["../host-a/host.json", "phases/../host.json", "/etc/hostname", ""]
     )
     def test_refuses_a_path_that_leaves_the_folder(
         self, host_a: HostRun, folder: Path, name: str
@@ -246,6 +248,18 @@ class TestReadBundle:
         assert host_a.read(folder).problems == (
             f"{MANIFEST}: {name!r}: a path that leaves the folder",
         )
+
+    @pytest.mark.parametrize(
+        "name", ["a\0b", "a\nb", "\x1b[31m", "a b", "<b>", "é" * 200, "a" * 256, "a\\b", "a:b"]
+    )
+    def test_refuses_a_name_that_no_agent_gives(
+        self, host_a: HostRun, folder: Path, name: str
+    ) -> None:
+        edit_json(folder / MANIFEST, lambda m: m["files"].update({name: m["files"][PLAN]}))
+        (problem,) = host_a.read(folder).problems
+        assert problem.startswith(f"{MANIFEST}: '")
+        assert problem.endswith(": not a file's name that an agent gives")
+        assert problem.isprintable()
 
     def test_bears_a_path_that_no_file_system_has(self, host_a: HostRun, folder: Path) -> None:
         name = "a" * 5000
@@ -330,6 +344,21 @@ HOSTILE: dict[str, tuple[tarfile.TarInfo, bytes]] = {
     "folder": member("folder", type=tarfile.DIRTYPE, size=0),
     "a name twice": member("first"),
     "a file for a folder": member("first/second"),
+    "a sparse file": member(
+        "sparse",
+        b"1\n0\n1\n" + bytes(600),
+        pax_headers={
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": "sparse",
+            "GNU.sparse.realsize": "1",
+        },
+    ),
+    "a name of two lines": member("two\nlines"),
+    "a name that is no UTF-8": member("\udcff\udcfe"),
+    "a name that looks like another": member("plan\u202e.nosj"),
+    "a name with a colour": member("\x1b[31mred"),
+    "a longer name than there can be": member("a" * 300),
     "a broken header": member(
         "sparse", pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "1"}
     ),
@@ -392,6 +421,40 @@ class TestUnpack:
             bundle_module, limit, {"MAX_FILES": 2, "MAX_FILE_BYTES": 2, "MAX_TOTAL_BYTES": 5}[limit]
         )
         self.assert_refused(archive, target, "too many or too large files")
+
+    def test_refuses_a_header_that_fills_the_memory(self, target: Path, tmp_path: Path) -> None:
+        headers = {"comment": "x" * (1 << 20)}
+        archive = write_archive(tmp_path / "a.tar.gz", member("a", pax_headers=headers))
+        assert archive.stat().st_size < 4000
+        self.assert_refused(archive, target, "a header larger than 64 KiB")
+
+    def test_refuses_headers_without_end(self, target: Path, tmp_path: Path) -> None:
+        header = member("more", b"", type=tarfile.XHDTYPE)[0].tobuf()
+        archive = tmp_path / "a.tar.gz"
+        archive.write_bytes(gzip.compress(header * 100_000))
+        self.assert_refused(archive, target)
+
+    def test_refuses_a_file_that_comes_to_far_more_than_its_archive(
+        self, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archive = write_archive(tmp_path / "a.tar.gz", member("a", bytes(1_000_000)))
+        monkeypatch.setattr(bundle_module, "SMALL_BYTES", 100_000)
+        self.assert_refused(archive, target, "too many or too large files")
+        monkeypatch.setattr(bundle_module, "MAX_RATIO", 2_000)
+        unpack(archive, target)
+        assert (target / "a").stat().st_size == 1_000_000
+
+    def test_takes_what_a_day_of_sensors_comes_to(self, target: Path, tmp_path: Path) -> None:
+        """The most repetitive file that an agent writes stays far below the greatest ratio."""
+        gpu = {"power_w": 164.2, "sm_clock_mhz": 1440, "throttle_reasons": 4, "energy_mj": 0}
+        lines = "".join(
+            json.dumps({"at_utc": f"2026-08-01T12:00:00.{n:06}+00:00", "gpus": [gpu] * 8}) + "\n"
+            for n in range(20_000)
+        ).encode()
+        archive = write_archive(tmp_path / "a.tar.gz", member("telemetry.jsonl", lines))
+        assert len(lines) < bundle_module.MAX_RATIO * archive.stat().st_size
+        unpack(archive, target)
+        assert (target / "telemetry.jsonl").read_bytes() == lines
 
     @pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_FILE_BYTES", "MAX_TOTAL_BYTES"])
     def test_takes_files_up_to_the_limits(

@@ -103,6 +103,13 @@ class TestSeries:
         assert point.total is None
         assert not point.moved
 
+    def test_has_no_sum_of_hosts_with_different_plans(self, past: list[FleetReport]) -> None:
+        mixed = changed_host(past[0], "a", group="B")
+        plans = mixed.plans | {"B": next(iter(mixed.plans.values()))}
+        (point,) = points(build_history([mixed.model_copy(update={"plans": plans})]))
+        assert point.total is None
+        assert set(point.values) == {"a", "b"} | set(point.values)
+
     def test_tells_what_changed_since_the_run_before(self, past: list[FleetReport]) -> None:
         facts = past[0].hosts[0].facts | {"nvidia_driver": "999"}
         new = on_day(5, changed_host(past[0], "a", facts=facts))

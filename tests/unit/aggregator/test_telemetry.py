@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loadfleet_agent.contract.base import MOST_GPUS
 from loadfleet_aggregator import telemetry
 from loadfleet_aggregator.telemetry import (
     PhaseTelemetry,
@@ -112,7 +113,7 @@ def test_lines_that_are_no_samples_are_left_out(broken: str, tmp_path: Path) -> 
 
 def test_no_more_gpus_than_a_host_can_have(tmp_path: Path) -> None:
     found = read(tmp_path, line(0, *({"power_w": 1} for _ in range(1000))))
-    assert len(found.gpus) == telemetry.MAX_GPUS
+    assert len(found.gpus) == MOST_GPUS
 
 
 def test_neither_a_link_nor_a_huge_file_is_read(

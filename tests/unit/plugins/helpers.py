@@ -27,8 +27,8 @@ BAD_PYTHON = LOCAL | {"loadfleet_python": "/usr/bin/python3-does-not-exist"}
 def load_plugin(name: str, kind: str = "action") -> ModuleType:
     """A plugin as a module; plugins/ is no package."""
     if kind == "modules":  # what Ansible packs with a module
-        load_plugin("run_lock", "module_utils")
-        load_plugin("secure_boot", "module_utils")
+        for packed in sorted((ROOT / "plugins" / "module_utils").glob("*.py")):
+            load_plugin(packed.stem, "module_utils")
     path = ROOT / "plugins" / kind / f"{name}.py"
     module_name = f"ansible.module_utils.{name}" if kind == "module_utils" else f"tested_{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -94,14 +94,18 @@ class Site:
         return f"{path}:{len(before.splitlines()) + 1}"
 
     def play(self, *arguments: str) -> Played:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=LONG_S)
+        return Played(process.returncode, output)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The playbook in the background."""
         command = [BIN / "ansible-playbook", ROOT / "run_benchmark.yml", "-i", self.inventory]
-        done = subprocess.run(
+        return subprocess.Popen(
             [*map(str, command), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LONG_S,
-            check=False,
             cwd=self.folder,
             env=os.environ
             | {
@@ -110,7 +114,6 @@ class Site:
                 "COLUMNS": "1000",
             },
         )
-        return Played(done.returncode, done.stdout)
 
     def report(self) -> Any:
         return json.loads((self.results / "latest" / "report.json").read_bytes())

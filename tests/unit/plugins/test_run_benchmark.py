@@ -51,6 +51,11 @@ class TestWrongSettings:
         (number,) = (n for n, line in enumerate(lines, start=1) if "loadfleet_profil" in line)
         self.assert_refused(site, f"{path}:{number}: {MISSPELT} (host one)")
 
+    @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "../up", "rack/one", "a b"])
+    def test_a_host_whose_name_cannot_name_files(self, tmp_path: Path, name: str) -> None:
+        site = Site(tmp_path, {"one": LOCAL, name: LOCAL})
+        self.assert_refused(site, "a host's name in the inventory names files", f"(host {name})")
+
     def test_a_misspelt_key_on_the_command_line(self, site: Site) -> None:
         self.assert_refused(
             site, "'-e'", MISSPELT, arguments=("-e", "loadfleet_profil=null-engine")

@@ -22,6 +22,8 @@ from ..helpers import QUICK, Agent
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 MEASURING = {"overhead", "tune"}
 """Commands that take minutes, with tests of their own."""
+WAITING = {"go"}
+"""A command for a run that waits, with tests of its own."""
 
 
 def test_all_commands_are_known() -> None:
@@ -34,6 +36,7 @@ def test_all_commands_are_known() -> None:
         "run",
         "wait",
         "status",
+        "go",
         "stop",
         "pack",
     } <= set(COMMANDS)
@@ -98,7 +101,7 @@ def test_json_of_every_command_can_be_read(
         "stop": ([], {"run_id", "stopped"}),
         "pack": (["--output", str(tmp_path / "x.tar.gz")], {"archive", "size_bytes", "run_id"}),
     }
-    assert sorted({*wanted, *MEASURING}) == COMMANDS
+    assert sorted({*wanted, *MEASURING, *WAITING}) == COMMANDS
     for command, (flags, keys) in wanted.items():
         done = agent(command, *flags, "--json", home=command != "inspect")
         assert done.returncode == 0, (command, done.stderr)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from loadfleet_agent.contract.result import EngineFacts
 from loadfleet_agent.contract.status import FailureCode
-from loadfleet_agent.engine.base import EngineDied, EngineStartError
+from loadfleet_agent.engine.base import EngineDied, EngineLoad, EngineStartError
 from loadfleet_agent.engine.replicas import Replica, ReplicatedEngine
 
 ANSWER = 4
@@ -27,6 +27,10 @@ class Held:
         self.free = asyncio.Event()
         self.dead = False
         self.stopped = 0
+        self.told: EngineLoad | None = None
+
+    def load(self) -> EngineLoad | None:
+        return self.told
 
     async def start(self) -> EngineFacts:
         if self.fails:
@@ -115,6 +119,18 @@ def test_an_engine_that_dies_is_named() -> None:
 
     with pytest.raises(EngineDied, match="^GPU 1: core is gone$"):
         asyncio.run(scenario())
+
+
+def test_load_is_that_of_all_and_of_the_fullest_cache() -> None:
+    one, two = Held(), Held()
+    one.told, two.told = EngineLoad(5, 0, 0.25), EngineLoad(7, 3, 0.75)
+    assert joined(one, two).load() == EngineLoad(running=12, waiting=3, kv_cache=0.75)
+
+
+def test_load_of_which_one_tells_nothing_is_not_known() -> None:
+    one, two = Held(), Held()
+    one.told = EngineLoad(5, 0, 0.25)
+    assert joined(one, two).load() is None
 
 
 def test_facts_are_those_of_all() -> None:

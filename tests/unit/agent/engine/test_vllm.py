@@ -168,3 +168,26 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_what_its_scheduler_was_busy_with_is_recorded(vllm_run: FinishedRun) -> None:
+    result = vllm_run.agent.result(vllm_run.run_id)
+    assert result.engine is not None
+    batch = result.engine.settings["max_num_seqs"]
+    assert isinstance(batch, int)
+    for phase in result.phases:
+        path = vllm_run.folder / "phases" / phase.name / "engine_load.jsonl"
+        told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert all(0 <= line["running"] <= batch for line in told)
+        assert all(line["waiting"] >= 0 and 0 <= line["kv_cache"] <= 1 for line in told)
+        # All is answered as LoadGen ends.
+        assert (told[-1]["running"], told[-1]["waiting"]) == (0, 0)
+        assert "engine_load.jsonl" in phase.files
+    busiest = max(
+        json.loads(line)["kv_cache"]
+        for phase in result.phases
+        for line in (vllm_run.folder / "phases" / phase.name / "engine_load.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    assert busiest > 0

@@ -24,7 +24,7 @@ from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import DatasetFacts, EngineFacts, PhaseResult
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.library import SampleLibrary
-from loadfleet_agent.engine.base import EngineDied
+from loadfleet_agent.engine.base import EngineDied, EngineLoad
 from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.loadgen.phase import prepare_phase, run_phase
 from loadfleet_agent.loadgen.rate_search import find_rate
@@ -52,6 +52,9 @@ class ScriptedEngine:
         self.asked = 0
         self.request_ids: set[str] = set()
         self.streamed: set[bool] = set()
+
+    def load(self) -> EngineLoad:
+        return EngineLoad(running=self.asked, waiting=2, kv_cache=0.25)
 
     async def start(self) -> EngineFacts:
         return EngineFacts(kind="scripted", version="1", start_s=0, settings={})

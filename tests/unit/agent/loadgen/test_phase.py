@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from loadfleet_agent.contract.benchmark import Mode, Scenario, Suite
 from loadfleet_agent.contract.gate import GateRule
 from loadfleet_agent.contract.result import PhaseResult
+from loadfleet_agent.contract.run_folder import ENGINE_LOAD, file_sha256
 from loadfleet_agent.contract.status import FailureCode
 
 from ..helpers import plan_of
@@ -58,6 +60,14 @@ def test_a_good_phase_is_valid(good: Good) -> None:
     assert result.valid
     assert result.loadgen.num_errors == 0
     assert result.started_utc < result.ended_utc
+
+
+def test_the_load_of_the_engine_is_kept_and_hashed(good: Good) -> None:
+    result, folder, outcome = good
+    told = [json.loads(line) for line in (folder / ENGINE_LOAD).read_text("utf-8").splitlines()]
+    assert told[-1]["running"] == outcome["asked"]
+    assert result.files[ENGINE_LOAD] == file_sha256(folder / ENGINE_LOAD)
+    assert all(result.started_utc <= datetime.fromisoformat(line["at_utc"]) for line in told)
 
 
 def test_samples_parquet_has_a_row_a_sample_with_sane_times(good: Good) -> None:

@@ -164,6 +164,15 @@ class TestHosts:
         assert len(scenario(found, Scenario.OFFLINE).result.hosts) == 4
         assert len(scenario(found, Scenario.SERVER).result.hosts) == 3
 
+    def test_with_different_plans_are_said_to_be_not_comparable_with_one_another(
+        self, old: FleetReport
+    ) -> None:
+        plans = old.plans | {"B": next(iter(old.plans.values()))}
+        mixed = changed_host(old, "a", group="B").model_copy(update={"plans": plans})
+        (note,) = scenario(compare_runs(mixed, mixed), Scenario.OFFLINE).notes
+        assert note.startswith("hosts of the groups A, B ran different plans")
+        assert "not comparable" in note
+
     def test_that_share_a_machine_are_compared_and_named(self, old: FleetReport) -> None:
         shared = changed_host(old, "a", shares_machine_with=("b",))
         shared = changed_host(shared, "b", shares_machine_with=("a",))

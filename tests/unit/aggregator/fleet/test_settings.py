@@ -51,6 +51,23 @@ def test_gives_hosts_with_equal_settings_one_plan_hash() -> None:
     assert first.plan.plan_hash == second.plan.plan_hash
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["<script>alert(1)</script>", "../up", "..", ".", "a/b", "a b", "-a", ".a", "a\n", "é", "",
+     "a" * 64, "::1"],
+)  # fmt: skip
+def test_refuses_a_host_whose_name_cannot_name_files(name: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        plan({"gpu-01": BASE, name: BASE})
+    assert "a host's name in the inventory names files" in str(caught.value)
+    assert str(caught.value).endswith(f"(host {name})")
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1", "gpu-01.example.com", "GPU_01", "a" * 63])
+def test_takes_the_names_that_hosts_have(name: str) -> None:
+    assert plan({name: BASE})[0].plan.host == name
+
+
 def test_leaves_variables_of_others_alone() -> None:
     assert plan({"gpu-01": BASE | {"ansible_user": "ubuntu", "loadfleets": 1}})
 

@@ -11,6 +11,7 @@ from loadfleet_aggregator.fleet.prices import Prices
 from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS, PLANS, RUN_RECORD
 from loadfleet_aggregator.report.build import build_report, finished_hosts
 from loadfleet_aggregator.report.model import FleetReport, HostReport, ScenarioReport
+from loadfleet_aggregator.report.render import render_html, render_markdown
 
 from ..helpers import (
     HostRun,
@@ -316,6 +317,24 @@ class TestGroups:
             ("B", "Offline", ["host-c"]),
         ]
         assert scenario(report, "Offline", "B").hosts[0].of_best == 1.0
+
+    def test_are_said_to_be_not_comparable_and_no_figure_mixes_them(self, mixed: Path) -> None:
+        report = build_report(mixed)
+        both = scenario(report, "Offline"), scenario(report, "Offline", "B")
+        assert both[0].note.endswith("; not comparable with group B: another plan")
+        assert both[1].note.endswith("; not comparable with group A: another plan")
+        assert "not comparable" not in scenario(report, "Server").note
+        for shown in (render_html(report), render_markdown(report)):
+            assert "not comparable with group B: another plan" in shown
+        speeds = {entry.host: entry.tokens_per_second for of in both for entry in of.hosts}
+        assert both[0].aggregate_tokens_per_second == pytest.approx(
+            speeds["host-a"] + speeds["host-b"], abs=1e-4
+        )
+        assert both[1].aggregate_tokens_per_second == pytest.approx(speeds["host-c"], abs=1e-4)
+        assert f"{sum(speeds.values()):,.1f}" not in report.headline
+        assert f"{both[0].aggregate_tokens_per_second:,.1f} tokens/s on 2 hosts of group A" in (
+            report.headline
+        )
 
     def test_have_the_plan_that_their_hosts_share(self, mixed: Path) -> None:
         plans = build_report(mixed).plans

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from loadfleet_agent.contract.run_folder import TELEMETRY
 from loadfleet_aggregator.report.build import build_report
+from loadfleet_aggregator.report.markdown import render_markdown
 from loadfleet_aggregator.report.model import FleetReport
-from loadfleet_aggregator.report.render import render_html, render_markdown
+from loadfleet_aggregator.report.page import render_html
 
 from ..helpers import HostRun, reseal
 from ..submission.official_runs import STARTED, collect

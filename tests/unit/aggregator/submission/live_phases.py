@@ -39,6 +39,9 @@ class QuickEngine:
         else:
             yield answer
 
+    def load(self) -> None:
+        return None
+
     async def stop(self) -> None:
         return None
 

@@ -44,3 +44,13 @@ def test_the_first_step_that_did_not_succeed_is_the_reason(
 def test_a_long_message_is_cut() -> None:
     variables = {"look": {"failed": True, "msg": "x" * 5000}}
     assert len(report_run._seen(variables, STEPS)[2]) == 600
+
+
+def test_the_clock_is_that_of_the_wait_for_this_run() -> None:
+    steps = {"waited": "wait"}
+    clock = {"offset_s": 0.1, "error_s": 0.01, "while_running": True}
+    waited = {"waited": {"run_id": "r", "clock": clock}}
+    assert report_run._clock(waited, steps, "r") == clock
+    assert report_run._clock(waited, steps, "another") is None
+    assert report_run._clock({"waited": {"run_id": "r", "clock": None}}, steps, "r") is None
+    assert report_run._clock({}, steps, "r") is None

@@ -1,0 +1,1 @@
+"""loadfleet init: a first inventory from addresses, with a profile that fits the GPUs there."""

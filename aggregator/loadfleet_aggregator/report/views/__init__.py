@@ -1,0 +1,1 @@
+"""What the renderings show of a report: values that stand ready for a template, in its order."""

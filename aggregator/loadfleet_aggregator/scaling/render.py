@@ -1,0 +1,89 @@
+"""report.json, report.html and report.md of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
+from loadfleet_agent.contract.files import write_atomic, write_model
+
+from ..intervals import Interval
+from ..report.model import REPORT_FILE
+from ..text.figures import NO_VALUE, number
+from ..text.markdown import cell
+from .model import HostEfficiency, ScalingReport, StudyReport
+
+
+def write_study(report: StudyReport, folder: Path) -> None:
+    """Writes the three files into the study's folder."""
+    write_model(folder / REPORT_FILE, report)
+    write_atomic(folder / "report.html", render_html(report))
+    write_atomic(folder / "report.md", render_markdown(report))
+
+
+def render_html(report: StudyReport) -> str:
+    """One self-contained page."""
+    return _environment(html=True).get_template("study.html.j2").render(report=report)
+
+
+def render_markdown(report: StudyReport) -> str:
+    return _environment(html=False).get_template("study.md.j2").render(report=report)
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        # The style sheet is that of a run's report.
+        loader=ChoiceLoader(
+            [
+                PackageLoader("loadfleet_aggregator.scaling"),
+                PackageLoader("loadfleet_aggregator.report"),
+            ]
+        ),
+        autoescape=select_autoescape(["html.j2"]) if html else False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "percent": _percent,
+        "range": _range,
+        "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
+        "bars": _bars,
+        "cell": cell,
+        "seconds": lambda value: NO_VALUE if value is None else f"{value:.3f} s",
+    }
+    return environment
+
+
+def _percent(share: float | None) -> str:
+    return NO_VALUE if share is None else f"{share * 100:.1f} %"
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None:
+        return NO_VALUE
+    return f"{interval.low * 100:.1f} % to {interval.high * 100:.1f} %"
+
+
+def _bars(scaling: ScalingReport) -> list[tuple[str, float, Interval | None, float]]:
+    """Name, efficiency, interval and the scale's end: the fleet first, then each host."""
+    rows: list[ScalingReport | HostEfficiency] = [scaling, *scaling.hosts]
+    reached = [row.interval.high if row.interval else row.efficiency for row in rows]
+    # Beyond twice a linear fleet an interval only says that it knows nothing.
+    top = max(1.1, min(max(reached), 2.0))
+    return [
+        (
+            "all together" if isinstance(row, ScalingReport) else row.host,
+            row.efficiency,
+            row.interval,
+            top,
+        )
+        for row in rows
+    ]
