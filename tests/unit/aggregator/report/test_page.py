@@ -46,7 +46,8 @@ def complete(host_a: HostRun, host_b: HostRun, tmp_path: Path) -> FleetReport:
 @pytest.fixture(scope="module")
 def hostile(eight: FleetReport) -> FleetReport:
     """Every host, and everything that a host says in its own words, is hostile."""
-    names = dict(zip((host.name for host in eight.hosts), HOSTILE * 2, strict=False))
+    others = tuple(f"{text}{number}" for number, text in enumerate(HOSTILE))
+    names = dict(zip((host.name for host in eight.hosts), HOSTILE + others, strict=False))
     reason = " ".join(HOSTILE)[:200]
     report = FleetReport.model_validate_json(
         re.sub(
