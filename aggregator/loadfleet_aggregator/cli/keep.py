@@ -72,7 +72,8 @@ def collect(
         *selection.model_copy(update={"limit": ",".join(wanted)}).arguments,
         *("--tags", "collect,report", "--extra-vars", json.dumps({"loadfleet_run_id": run_id})),
     ]
-    view = play_quietly(project, arguments)
+    advice = "if its plan differs, give the -e options that the run was started with"
+    view = play_quietly(project, arguments, advice)
     try:
         after = {item.host: item.why for item in missing_hosts(fleet.results / run_id)}
     except InventoryError as error:

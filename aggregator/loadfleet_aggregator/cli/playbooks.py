@@ -104,8 +104,8 @@ def give_place(playbook: Playbook, view: RunView) -> None:
         playbook.place(view.folder / "ansible" / playbook.given.name)
 
 
-def play_quietly(project: Path, arguments: Sequence[str]) -> RunView:
-    """The benchmark playbook without a table; ends the command if it is refused."""
+def play_quietly(project: Path, arguments: Sequence[str], advice: str) -> RunView:
+    """The benchmark playbook without a table; ends the command, with advice, if it is refused."""
     from ..operate.drive import drive
     from ..operate.interrupts import counted_interrupts
     from ..operate.run_view import RunView
@@ -117,6 +117,7 @@ def play_quietly(project: Path, arguments: Sequence[str]) -> RunView:
     prune(playbook)
     if not view.planned:
         tell_refusal(playbook, view.refusal)
+        tell_on_stderr(f"loadfleet: {advice}")
         raise typer.Exit(BAD_INPUT)
     if interrupts.count:
         raise typer.Exit(LEFT)

@@ -51,7 +51,9 @@ RunJson = Annotated[
     "-e loadfleet_length=official",
 )
 def run(context: typer.Context, json_: RunJson = False, project: Project = Path()) -> None:
-    """Run the benchmark: run_benchmark.yml, with a live table. Takes ansible-playbook's options.
+    """Run the benchmark: run_benchmark.yml, with a live table.
+
+    Takes ansible-playbook's options: -i, --limit, -e, --forks, --check and the others.
 
     Ctrl-C once leaves the run to the hosts, which go on; twice stops it there, in order. The same
     command again goes on with it. What Ansible said is kept in results/RUN/ansible/.
@@ -76,10 +78,10 @@ def run(context: typer.Context, json_: RunJson = False, project: Project = Path(
 def _drive_run(playbook: Playbook, view: RunView, live: Path, json_: bool) -> End:
     from ..operate.drive import drive
     from ..operate.interrupts import counted_interrupts
-    from ..operate.live_files import read_live_files
+    from ..operate.live_files import LiveFolder
     from ..operate.table import live_table, summary
 
-    looked = 0.0
+    files, looked = LiveFolder(live), 0.0
     foot = "Ctrl-C leaves the run to the hosts"
 
     def look(screen: Screen | None) -> None:
@@ -87,7 +89,7 @@ def _drive_run(playbook: Playbook, view: RunView, live: Path, json_: bool) -> En
         if time.monotonic() - looked >= LOOK_S:
             looked = time.monotonic()
             give_place(playbook, view)
-            view.look(read_live_files(live))
+            view.look(files.changed())
         if screen is not None:
             rows = view.rows()
             head = summary(rows) if view.planned else "reading the inventory"
@@ -175,13 +177,13 @@ def _finish_run(
 
 @app.command(
     context_settings=PASSED_ON,
-    epilog="Example: HF_TOKEN=... loadfleet provision -i inventory/ --limit gpu-03",
+    epilog="Example: loadfleet provision -i inventory/ --limit gpu-03",
 )
 def provision(context: typer.Context, json_: RunJson = False, project: Project = Path()) -> None:
     """Provision the hosts: playbooks/provision.yml, with a live table of hosts and steps.
 
-    Takes ansible-playbook's options. Ctrl-C ends it; a second run goes on, and changes nothing
-    where all is done.
+    Takes ansible-playbook's options: -i, --limit, -e, --tags, --check and the others. Ctrl-C ends
+    it; a second run goes on, and changes nothing where all is done.
 
     Exit code 0: every host is ready; 1: some is not; 2: the input is wrong; 130: you left.
     """

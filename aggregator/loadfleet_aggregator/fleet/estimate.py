@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadfleet_agent.contract.duration import duration_text
-from loadfleet_agent.contract.estimate import estimate_run
+from loadfleet_agent.contract.estimate import EXAMPLE_QPS, estimate_run
 from loadfleet_agent.contract.estimate_text import describe_estimate
 
 from .settings import PlannedHost
@@ -35,17 +35,20 @@ def describe_plans(planned: Sequence[PlannedHost]) -> list[str]:
 def describe_study(planned: Sequence[PlannedHost], runs: int, finished: int) -> list[str]:
     """How long a study takes that has so many runs, each of them of these plans."""
     estimates = [estimate_run(item.plan) for item in planned]
+    at = ""
+    if any(estimate.total_is_least for estimate in estimates):
+        at = f", if a host does {EXAMPLE_QPS:g} samples a second: that is not known"
+        estimates = [estimate_run(item.plan, EXAMPLE_QPS) for item in planned]
     longest_s = max(estimate.total_seconds for estimate in estimates)
-    more = " or more" if any(estimate.total_is_least for estimate in estimates) else ""
     left = runs - finished
     done = f", {finished} of them finished already" if finished else ""
-    total = f"{_hours(left * longest_s)}{more}"
+    total = _hours(left * longest_s)
     lines = [
         f"  {runs} runs, one after the other{done}",
-        f"  {left} x {duration_text(longest_s)} is {total} of LoadGen runs",
+        f"  {left} x {duration_text(longest_s)} is {total} of LoadGen runs{at}",
         f"  {left} x an engine loaded and warmed up: at {duration_text(LOAD_S)} each "
         f"{_hours(left * LOAD_S)}",
-        f"  together {_hours(left * (longest_s + LOAD_S))}{more}",
+        f"  together {_hours(left * (longest_s + LOAD_S))}",
     ]
     if any(item.plan.searched for item in planned):
         lines.append(

@@ -143,7 +143,7 @@ def read_fleet(selection: Selection, project: Path) -> Fleet:
         except subprocess.TimeoutExpired as error:
             raise InventoryError(f"the inventory was not read in {LIMIT_S:.0f} s") from error
         if not path.is_file():
-            raise InventoryError(first_error(f"{done.stderr}\n{done.stdout}"))
+            raise InventoryError(_refusal(f"{done.stderr}\n{done.stdout}", selection))
         told = json.loads(path.read_bytes())
     try:
         hosts = tuple(FleetHost.model_validate(host) for host in told)
@@ -191,6 +191,13 @@ def ansible_environment(project: Path) -> dict[str, str]:
             "ANSIBLE_NOCOLOR": "1",
         }
     )
+
+
+def _refusal(output: str, selection: Selection) -> str:
+    if re.search(r"no hosts to target|no hosts matched", " ".join(output.split())):
+        limit = f"--limit {selection.limit}" if selection.limit is not None else "the inventory"
+        return f"{limit}: no such host; ansible-inventory --graph shows all"
+    return first_error(output)
 
 
 def first_error(output: str) -> str:

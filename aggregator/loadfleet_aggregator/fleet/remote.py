@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import shlex
 import socket
@@ -20,7 +21,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -101,9 +102,7 @@ class Links:
 
     def __init__(self, hosts: Sequence[FleetHost], parallel: int = PARALLEL) -> None:
         self.hosts = tuple(hosts)
-        self._pool = ThreadPoolExecutor(
-            max_workers=max(1, min(parallel, len(self.hosts))), thread_name_prefix="host"
-        )
+        self._workers = _Workers(max(1, min(parallel, len(self.hosts))))
         self._links: dict[str, Link] = {}
         self._locks = {host.name: threading.Lock() for host in hosts}
 
@@ -115,13 +114,13 @@ class Links:
 
     def close(self) -> None:
         """Ends every connection, also one that a command is running on."""
+        self._workers.close()
         for link in list(self._links.values()):
             link.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def submit(self, work: Callable[[FleetHost], Result], host: FleetHost) -> Future[Result]:
         """Does something with one host, when one of the threads for hosts is free."""
-        return self._pool.submit(work, host)
+        return self._workers.submit(lambda: work(host))
 
     def ask(
         self,
@@ -147,7 +146,7 @@ class Links:
                 tell(answer)
             return answer
 
-        return list(self._pool.map(work, self.hosts))
+        return [future.result() for future in [self.submit(work, host) for host in self.hosts]]
 
     def ask_one(
         self,
@@ -203,6 +202,45 @@ class Links:
                 if not whole:
                     self._links.pop(host.name, None)
                     link.close()
+
+
+class _Workers:
+    """Threads that nobody waits for at the end of the program.
+
+    Those of concurrent.futures are joined then, and one may be in a connect of many seconds.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._count = count
+        for number in range(count):
+            threading.Thread(target=self._run, name=f"host-{number}", daemon=True).start()
+
+    def submit(self, work: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+
+        def do() -> None:
+            if self._closed or not future.set_running_or_notify_cancel():
+                future.cancel()
+                return
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._work.put(do)
+        return future
+
+    def close(self) -> None:
+        """What has not begun is left undone."""
+        self._closed = True
+        for _ in range(self._count):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (do := self._work.get()) is not None:
+            do()
 
 
 def ask_hosts(

@@ -105,7 +105,7 @@ def look_command(home: str, run_id: str | None) -> str:
 def read_look(host: str, text: str) -> HostLive:
     """What ``look_command`` printed. Never raises."""
     parts = _split(text)
-    if "lock" not in parts:
+    if not {"run", "lock"} <= parts.keys():
         return HostLive(host=host, state=LiveState.UNREADABLE, note="no answer from the shell")
     run_id = parts.get("run", "").strip()[:LONGEST_TEXT] or None
     told = parts.get("status", "").strip()

@@ -7,17 +7,16 @@ named in the environment.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-
-from loadfleet_agent.contract.files import write_atomic
 
 FOLDER_VARIABLE = "LOADFLEET_LIVE_FOLDER"
 
 
 class LiveFile:
-    """Of one host, in the process that waits for it."""
+    """Of one host, in the process that waits for it. Its troubles are none of the wait's."""
 
     def __init__(self, host: str, home: str, run_id: str) -> None:
         folder = os.environ.get(FOLDER_VARIABLE)
@@ -30,16 +29,30 @@ class LiveFile:
             return
         from .live import MARK, look_command
 
-        command = f"echo {MARK}-begin; {look_command(self._home, self._run_id)}"
-        text = ask(command, f"{MARK}-begin")
+        begin = f"{MARK}-begin"
+        text = ask(f"echo {begin}; {look_command(self._home, self._run_id)}", begin)
         if text is not None:
-            write_atomic(self._path, text)
+            aside = self._path.with_name(f".{self._path.name}.new")
+            with contextlib.suppress(OSError):  # the folder went with loadfleet run
+                aside.write_text(text, encoding="utf-8", errors="replace")
+                aside.replace(self._path)
 
 
-def read_live_files(folder: Path) -> dict[str, str]:
-    """Host to what its last look printed."""
-    texts = {}
-    for path in folder.iterdir():
-        if not path.name.startswith("."):
-            texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
-    return texts
+class LiveFolder:
+    """All hosts' files, in ``loadfleet run``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, int] = {}
+
+    def changed(self) -> dict[str, str]:
+        """Host to what its last look printed, of those that were looked at since the last call."""
+        texts = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                written = entry.stat().st_mtime_ns
+                if entry.name.startswith(".") or self._seen.get(entry.name) == written:
+                    continue
+                self._seen[entry.name] = written
+                texts[entry.name] = Path(entry.path).read_text(encoding="utf-8", errors="replace")
+        return texts

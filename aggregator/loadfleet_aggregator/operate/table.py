@@ -106,6 +106,8 @@ def live_table(rows: Sequence[HostLive], width: int, height: int) -> Table:
             justify="right" if COLUMNS[n].right else "left",
             no_wrap=True,
             overflow="ellipsis",
+            # Only the phase gives way, when it and the host are all that is left.
+            min_width=None if COLUMNS[n].title == "phase" else min(widths[n], width),
         )
     with_note = left >= NARROWEST_NOTE and any(row.note for row in rows)
     if with_note:
@@ -192,5 +194,7 @@ def line(row: HostLive) -> str:
         if row.eta_s is not None:
             text += f", {duration(row.eta_s)} left"
     if row.note:
-        text += f": {row.note}" if row.state in BAD else f" (warning: {row.note})"
+        text += (
+            f" (warning: {row.note})" if row.warnings and row.state not in BAD else f": {row.note}"
+        )
     return f"{printable(row.host)}: {printable(text)}"

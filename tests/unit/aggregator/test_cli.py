@@ -101,9 +101,13 @@ class TestReport:
 
 
 class TestHelp:
-    @pytest.mark.parametrize(
-        "command", ["report", "wheelhouse", "image", "compare", "history", "doctor", "init"]
-    )
+    COMMANDS = (
+        "init", "doctor", "run", "provision", "watch", "logs", "exec", "stop", "collect", "clean",
+        "report", "compare", "history", "submission", "wheelhouse", "image",
+        "doctor", "init",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_of_each_command_has_an_example_that_parses(self, command: str) -> None:
         done = loadfleet(command, "--help")
         assert done.returncode == 0
@@ -115,8 +119,8 @@ class TestHelp:
     def test_names_every_command(self) -> None:
         done = loadfleet("--help")
         assert done.returncode == 0
-        for command in ("report", "wheelhouse", "compare", "history", "doctor", "init"):
-            assert command in done.stdout
+        for command in self.COMMANDS:
+            assert f"\n  {command} " in done.stdout
 
     def test_version(self) -> None:
         done = loadfleet("--version")

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 from loadfleet_agent.contract.benchmark import Mode, Scenario
-from loadfleet_agent.contract.plan import InactivityLimits, RunPlan, Runtime, phase_name
+from loadfleet_agent.contract.plan import (
+    InactivityLimits,
+    RunPlan,
+    Runtime,
+    differing_keys,
+    phase_name,
+)
 from loadfleet_agent.contract.profile import Build, EngineSettings, Generation
 from loadfleet_agent.contract.rate_search import RateSearch
 from loadfleet_agent.contract.settings import HostSettings, parse_settings, resolve_plan
@@ -44,6 +50,7 @@ OTHER_INACTIVITY: dict[str, Any] = {
     "load_s": 12,
     "generate_s": 13,
     "score_s": 14,
+    "barrier_s": 15,
 }
 OTHER_RATE_SEARCH: dict[str, Any] = {
     "queries": 700,
@@ -84,6 +91,9 @@ OTHER_SETTINGS: list[dict[str, Any]] = [
     *({"inactivity": {key: value}} for key, value in OTHER_INACTIVITY.items()),
 ]
 
+WHEN_IT_STARTS = {"sync_start": True}
+"""Decides nothing of a result."""
+
 
 def _plan(run_id: str = "run", host: str = "host", **changes: Any) -> RunPlan:
     return resolve_plan(parse_settings(BASE | changes), run_id=run_id, host=host)
@@ -104,14 +114,24 @@ def test_all_changed_plans_have_hashes_of_their_own() -> None:
 
 
 def test_no_setting_is_left_out_of_these_tests() -> None:
-    assert {key for change in OTHER_SETTINGS for key in change} == set(HostSettings.model_fields)
+    changed = {key for change in OTHER_SETTINGS for key in change}
+    assert changed | set(WHEN_IT_STARTS) == set(HostSettings.model_fields)
     assert set(OTHER_ENGINE) == set(EngineSettings.model_fields)
     assert set(OTHER_GENERATION) == set(Generation.model_fields)
     assert set(OTHER_RATE_SEARCH) == set(RateSearch.model_fields)
     assert set(OTHER_INACTIVITY) == set(InactivityLimits.model_fields)
 
 
-@pytest.mark.parametrize("change", [{}, *OTHER_SETTINGS], ids=str)
+def test_when_it_starts_is_in_the_plan_and_not_in_the_hash() -> None:
+    waiting = _plan(**WHEN_IT_STARTS)
+    assert waiting.plan_hash == _plan().plan_hash
+    assert differing_keys(waiting, _plan()) == ["sync_start"]
+    assert waiting.barriers == ("offline-performance", "server-performance")
+    assert _plan().barriers == ()
+    assert _plan(**(WHEN_IT_STARTS | {"modes": ["accuracy"]})).barriers == ()
+
+
+@pytest.mark.parametrize("change", [{}, WHEN_IT_STARTS, *OTHER_SETTINGS], ids=str)
 def test_goes_through_json_unchanged(change: dict[str, Any]) -> None:
     plan = _plan(**change)
     again = RunPlan.model_validate_json(plan.model_dump_json())

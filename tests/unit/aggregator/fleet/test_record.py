@@ -133,6 +133,13 @@ class TestOpenRun:
         close(tmp_path)
         assert not open_hosts(tmp_path, "b").closed
 
+    def test_refuses_an_open_run_whose_hosts_would_start_otherwise(self, tmp_path: Path) -> None:
+        """The plan's hash is the same, and an agent at work keeps the plan that it has."""
+        open_hosts(tmp_path, "a")
+        waiting = [planned("a", make_plan("a", sync_start=True))]
+        with pytest.raises(InventoryError, match="differs in sync_start"):
+            open_run(tmp_path, "run-1", waiting, ["a"], LATER, asked=False)
+
     def test_refuses_an_open_run_with_another_plan_and_names_both_ways_out(
         self, tmp_path: Path
     ) -> None:

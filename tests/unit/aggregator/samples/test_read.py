@@ -16,7 +16,7 @@ from loadfleet_aggregator.samples import read as module
 from loadfleet_aggregator.samples.read import SamplesError, read_samples
 
 from ..helpers import HostRun
-from .made import SECOND, columns, write
+from .made import SECOND, TYPES, columns, write
 
 
 def refused(path: Path, rows: int = 4) -> str:
@@ -90,6 +90,13 @@ class TestRefused:
         assert refused(write(tmp_path / "f", {k: told[k] for k in list(told)[1:]}))
         more = told | {"text": ["a"] * 4}
         assert refused(write(tmp_path / "f", more, text=pa.string()))
+
+    def test_is_a_column_twice(self, tmp_path: Path) -> None:
+        told = columns()
+        names = [*list(told)[:-1], "issue_ns"]
+        arrays = [pa.array(told[name], TYPES[name]) for name in names]
+        pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "f")
+        assert "columns" in refused(tmp_path / "f")
 
     def test_is_a_column_in_a_column(self, tmp_path: Path) -> None:
         told = columns() | {"output_tokens": [[1], [2], [3], [4]]}

@@ -43,6 +43,14 @@ def test_the_hours_of_a_study_are_told_first_also_in_check_mode(tmp_path: Path) 
     assert site.written() == []
 
 
+def test_the_hours_of_a_study_are_an_example_where_no_rate_is_known(tmp_path: Path) -> None:
+    site = Site(tmp_path, {"one": LOCAL, "two": LOCAL})
+    played = site.play("--check", "--tags", "plan", "-e", "loadfleet_study=scaling")
+    assert played.has_line(
+        "9 x 3 s is 0.0 h of LoadGen runs, if a host does 5 samples a second: that is not known"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
