@@ -131,13 +131,14 @@ class TestFolder:
                 make()
 
 
-class TestArchive:
-    @pytest.fixture(scope="class")
-    def archive(self, gpu_hosts: dict[str, HostRun], tmp_path_factory: Any) -> bytes:
-        path = tmp_path_factory.mktemp("archive") / "whole.tar"
-        pack_run(gpu_hosts[HOSTILE].folder, path, accuracy_logs=True)
-        return path.read_bytes()
+@pytest.fixture(scope="module")
+def archive(gpu_hosts: dict[str, HostRun], tmp_path_factory: Any) -> bytes:
+    path = tmp_path_factory.mktemp("archive") / "whole.tar"
+    pack_run(gpu_hosts[HOSTILE].folder, path, accuracy_logs=True)
+    return path.read_bytes()
 
+
+class TestArchive:
     @staticmethod
     def assert_whole_or_refused(data: bytes, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
