@@ -102,7 +102,7 @@ class TestReport:
 
 class TestHelp:
     COMMANDS = (
-        "run", "provision", "watch", "logs", "exec", "stop", "collect", "clean",
+        "init", "doctor", "run", "provision", "watch", "logs", "exec", "stop", "collect", "clean",
         "report", "compare", "history", "submission", "wheelhouse", "image",
         "doctor", "init",
     )  # fmt: skip
