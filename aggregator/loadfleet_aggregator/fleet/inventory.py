@@ -30,6 +30,7 @@ from pydantic import Field, SecretStr, ValidationError
 from .settings import FleetSettings, InventoryError
 
 HOSTS_PLAYBOOK = "playbooks/hosts.yml"
+ERROR = r"\[ERROR\]: |ERROR! |fatal: |ansible-playbook: error: "
 LIMIT_S = 300.0
 """Of one reading: a dynamic inventory may ask a cloud."""
 
@@ -203,12 +204,9 @@ def _refusal(output: str, selection: Selection) -> str:
 def first_error(output: str) -> str:
     """The first error that Ansible printed, on one line; it breaks lines at 79 letters."""
     lines = output.splitlines()
-    start = next(
-        (n for n, line in enumerate(lines) if re.match(r"\[ERROR\]: |ERROR! |fatal: ", line)), None
-    )
+    start = next((n for n, line in enumerate(lines) if re.match(ERROR, line)), None)
     if start is None:
         said = [line.strip() for line in lines if line.strip()]
-        # argparse: a usage of many lines, then what is wrong.
         return f"ansible-playbook: {said[-1] if said else 'it said nothing'}"
     taken = [lines[start]]
     for line in lines[start + 1 :]:

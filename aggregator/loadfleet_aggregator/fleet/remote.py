@@ -314,10 +314,10 @@ class SshLink:
     def stream(self, command: str, given: bytes, limit_s: float | None) -> Iterator[Piece]:
         from paramiko import SSHException
 
-        deadline = _Deadline(limit_s)
         if self._connection is None:
             self._connect()
         assert self._connection is not None
+        deadline = _Deadline(limit_s)  # connecting has a limit of its own
         try:
             channel = self._connection.create_session()
             channel.exec_command(command)

@@ -49,6 +49,7 @@ class Sshd:
             "ansible_user": self.user,
             "ansible_ssh_private_key_file": str(self.key),
             "ansible_ssh_common_args": f"-F {self.config}",
+            "ansible_ssh_timeout": 120,
         } | changes
 
 
