@@ -94,6 +94,17 @@ def test_hosts_are_asked_over_their_own_connections(sshd: Sshd, tmp_path: Path) 
         assert [key for key in checks if key[0] == name] == [(name, "connection")]
 
 
+@needs_sshd
+def test_a_connection_that_is_still_open_hides_no_wrong_key(sshd: Sshd, tmp_path: Path) -> None:
+    wrong = tmp_path / "other_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", wrong], check=True)
+    python = {"ansible_python_interpreter": str(BIN / "python")}
+    for key, severity in ((sshd.key, "ok"), (wrong, "error")):
+        hosts = {"there": sshd.variables(ansible_ssh_private_key_file=str(key))}
+        checks = checks_of(doctor("-i", write(tmp_path, hosts, **python), "--remote", "--json"))
+        assert checks["there", "connection"]["severity"] == severity
+
+
 def test_a_wrong_setting_is_told_with_its_line_and_keeps_no_host_from_being_looked_at(
     tmp_path: Path,
 ) -> None:
