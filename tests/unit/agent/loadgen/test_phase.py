@@ -148,6 +148,7 @@ def test_the_phases_files_are_hashed(good: Good) -> None:
         "mlperf_log_accuracy.json",
         "user.conf",
         "samples.parquet",
+        "engine_load.jsonl",
         *(["audit.config", "verify_accuracy.txt"] if result.mode is Mode.TEST06 else []),
     }
     for name, sha256 in result.files.items():
