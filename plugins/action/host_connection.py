@@ -13,7 +13,8 @@ CLOCK = f"echo {MARK}; date +%s.%N"
 LOOK = (
     f"echo {MARK}; id -un; uname -srm; "
     "if test $(id -u) = 0; then echo root; "
-    "elif command -v sudo >/dev/null; then sudo -n true 2>&1 && echo sudo; else echo none; fi"
+    "elif ! command -v sudo >/dev/null; then echo none; "
+    "elif sudo -n true >/dev/null 2>&1; then echo sudo; else sudo -n true 2>&1; fi"
 )
 
 

@@ -50,6 +50,12 @@ def eight(one: FleetReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hundred(one: FleetReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a fleet that is drawn as bands, and not listed whole."""
+    return write_page(tmp_path_factory.mktemp("hundred"), filled_fleet(one, 100))
+
+
+@pytest.fixture(scope="session")
 def thousand(one: FleetReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 1,000 hosts, the first of them as in ``eight``."""
     return write_page(tmp_path_factory.mktemp("thousand"), filled_fleet(one, 1000))

@@ -15,7 +15,8 @@ SERIOUS = ("serious", "critical")
 
 def serious(page: Page) -> list[str]:
     """What a person would stumble over, with where."""
-    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    options = {"resultTypes": ["violations"]}
+    found: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
     return [
         f"{item['id']}: {item['nodes'][0]['html'][:200]} ({len(item['nodes'])} times)"
         for item in found
@@ -40,10 +41,9 @@ def test_no_serious_finding(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_finding_with_a_thousand_hosts(
-    browser: Browser, thousand: Path, scheme: str
-) -> None:
-    with opened(browser, thousand, scheme=scheme) as found:
+def test_no_serious_finding_in_a_large_fleet(browser: Browser, hundred: Path, scheme: str) -> None:
+    """Of as many parts as the page of a thousand hosts, for which axe takes many minutes."""
+    with opened(browser, hundred, scheme=scheme) as found:
         assert serious(found.page) == []
 
 

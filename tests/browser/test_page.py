@@ -93,7 +93,7 @@ class TestSorting:
         with opened(browser, path) as found:
             page, head = found.page, "Offline tokens/s"
             button = page.locator("#host-table").get_by_role("button", name=head, exact=True)
-            column = page.locator("#host-table th", has=button)
+            column = button.locator("xpath=..")
             expect(column).to_have_attribute("aria-sort", "none")
             button.click()
             expect(column).to_have_attribute("aria-sort", "ascending")

@@ -127,7 +127,9 @@ def _after(end: End, view: RunView, arguments: Sequence[str], project: Path) -> 
     if begun:
         tell_on_stderr(f"run {run_id} goes on by itself on {some_names(begun)}")
     if rest:
-        tell_on_stderr(f"not begun on {some_names(rest)}")
+        tell_on_stderr(
+            f"not come to yet: {some_names(rest)}; what an earlier command began there goes on"
+        )
     tell_on_stderr(
         "to come back: the same loadfleet run again\n"
         f"to look on:   loadfleet watch {run_id}\n"
@@ -146,8 +148,9 @@ def _stop(view: RunView, arguments: Sequence[str], project: Path) -> None:
     tell_on_stderr("stopping the run on the hosts, in order: this may take some minutes")
     with counted_interrupts():  # one more Ctrl-C must not leave it half done
         fleet = selected(selection_of(arguments), project)
-        hosts = [host for host in fleet.hosts if host.name in view.started]
-        runs = {row.host: row.run_id for row in view.rows()}
+        # All that were planned: an earlier command may have begun what this one had not come to.
+        runs = {row.host: row.run_id or view.run_id for row in view.rows()}
+        hosts = [host for host in fleet.hosts if host.name in runs]
         with Links(hosts) as links:
             stop_runs(links, runs, lambda one: tell_on_stderr(str(one)))
 

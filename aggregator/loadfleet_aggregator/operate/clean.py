@@ -22,6 +22,7 @@ from ..fleet.inventory import FleetHost
 from ..fleet.record import LATEST, RUN_RECORD, read_record
 from ..fleet.remote import Answer, Links
 from ..fleet.settings import InventoryError
+from ..scaling.record import STUDY_RECORD, is_finished, is_study, read_study
 
 AGE = re.compile(r"^(\d{1,5})([hdw])$")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -70,18 +71,18 @@ def parse_age(text: str) -> timedelta:
 def old_results(
     results: Path, older_than: timedelta, keep: Collection[str], now: datetime
 ) -> list[OldRun]:
-    """Closed runs on the controller, the oldest first."""
+    """Finished runs and studies on the controller, the oldest first."""
     latest = (results / LATEST).resolve().name if (results / LATEST).is_symlink() else None
     found = []
     for path in sorted(results.iterdir()) if results.is_dir() else []:
-        if path.is_symlink() or not (path / RUN_RECORD).is_file():
+        if path.is_symlink():
             continue
         try:
-            record = read_record(path)
+            created, finished = _state(path)
         except InventoryError:
             continue  # of another version, or no run's: not ours to judge
-        age = now - record.created_utc
-        if not record.closed or path.name in keep or path.name == latest or age < older_than:
+        age = now - created
+        if not finished or path.name in keep or path.name == latest or age < older_than:
             continue
         size = sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
         found.append(
@@ -95,16 +96,28 @@ def old_results(
     return sorted(found, key=lambda run: (-run.age_days, run.run_id))
 
 
+def _state(folder: Path) -> tuple[datetime, bool]:
+    """When a run, or a study of several, was made, and whether it is finished.
+
+    Raises InventoryError if the folder is neither's.
+    """
+    if is_study(folder):
+        study = read_study(folder)
+        return study.created_utc, all(is_finished(folder, run) for run in study.runs)
+    record = read_record(folder)
+    return record.created_utc, record.closed
+
+
 def open_runs(results: Path) -> set[str]:
-    """Ids of runs that are not finished on some host."""
+    """Ids of runs that are not finished on some host, and of all runs of a study that is not."""
     found = set()
-    for path in results.glob(f"*/{RUN_RECORD}"):
+    for path in results.iterdir() if results.is_dir() else []:
         try:
-            record = read_record(path.parent)
+            if not _state(path)[1]:
+                found.add(path.name)
+                found |= {run.run_id for run in read_study(path).runs} if is_study(path) else set()
         except InventoryError:
             continue
-        if not record.closed:
-            found.add(record.run_id)
     return found
 
 
@@ -175,13 +188,14 @@ def _holder(text: str) -> str:
 def remove_results(runs: Collection[OldRun]) -> list[str]:
     """A line for each that could not be removed whole.
 
-    The record goes first: a folder that is half removed is no run any more, and never read as one.
+    Its record goes first: a folder that is half removed is no run any more, and never read as one.
     """
     failures = []
     for run in runs:
         folder = Path(run.path)
         try:
-            (folder / RUN_RECORD).unlink(missing_ok=True)
+            for record in (RUN_RECORD, STUDY_RECORD):
+                (folder / record).unlink(missing_ok=True)
             shutil.rmtree(folder)
         except OSError as error:
             failures.append(f"{error.filename}: {error.strerror}")

@@ -21,6 +21,9 @@ from .model import PhysicalLimit
 SIXTEEN_BIT = frozenset({"bfloat16", "float16"})
 SENSELESS = "the sizes that the host tells of model, samples or engine make no sense"
 
+MOST_REACHED = 10.0
+"""A run so far over the limit was not of the model, the lengths or the GPUs that the host tells."""
+
 
 class _Unknown(ValueError):
     """Something without which there is no limit; the text says what."""
@@ -59,6 +62,8 @@ def _limit(
     best = _one_engine(phase, engine, model, gpus)
     replicas = len(gpus) // _integer(engine, "tensor_parallel_size", 1)
     limit = best.limit_samples_per_s * replicas
+    if speed > MOST_REACHED * limit:
+        raise _Unknown(SENSELESS)
     decode_s = best.answer_tokens / best.decode_tokens_per_s
     low, high = best.expected_samples_per_s
     offline = phase.scenario is Scenario.OFFLINE

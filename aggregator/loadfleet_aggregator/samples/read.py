@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from loadfleet_agent.contract.files import open_plain
 
 from ..text.listing import shortened
 from ..text.terminal import printable
+
+if TYPE_CHECKING:  # it takes a while, which a command that reads no samples does not wait for
+    import pyarrow as pa
 
 MAX_ROWS = 4_000_000
 """Two hours of 500 queries a second; 64 bytes each in memory."""
@@ -30,13 +31,14 @@ MAX_SPAN_NS = 30 * 86_400 * 10**9
 MAX_TOKENS = 1 << 20
 
 SCHEMA = {
-    "sample_index": pa.uint32(),
-    "issue_ns": pa.int64(),
-    "first_token_ns": pa.int64(),
-    "last_token_ns": pa.int64(),
-    "output_tokens": pa.uint32(),
-    "output_sha256": pa.binary(32),
+    "sample_index": "uint32",
+    "issue_ns": "int64",
+    "first_token_ns": "int64",
+    "last_token_ns": "int64",
+    "output_tokens": "uint32",
+    "output_sha256": "fixed_size_binary[32]",
 }
+"""Columns and their Arrow types."""
 
 Nanoseconds = npt.NDArray[np.int64]
 
@@ -67,6 +69,8 @@ def read_samples(path: Path, rows: int, *, answers: bool) -> Samples:
     Size, row count, types and encodings are looked at before a row is read. ``answers``: with
     the hashes of the answers. Raises SamplesError.
     """
+    import pyarrow as pa
+
     if not 0 < rows <= MAX_ROWS:
         raise SamplesError(f"{rows} samples: more than {MAX_ROWS}, or none")
     try:
@@ -82,6 +86,8 @@ def read_samples(path: Path, rows: int, *, answers: bool) -> Samples:
 
 
 def _read(path: Path, rows: int, columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
     with open_plain(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > rows * ROW_BYTES * 2 + SPARE_BYTES:
@@ -92,7 +98,7 @@ def _read(path: Path, rows: int, columns: list[str]) -> pa.Table:
             thrift_container_size_limit=MAX_DESCRIPTION_ITEMS,
         )
         _require_bounded(file.metadata, rows)
-        if [(field.name, field.type) for field in file.schema_arrow] != list(SCHEMA.items()):
+        if [(field.name, str(field.type)) for field in file.schema_arrow] != list(SCHEMA.items()):
             raise SamplesError("its columns are not those of samples.parquet")
         table = file.read(columns=columns, use_threads=False)
     if table.num_rows != rows:

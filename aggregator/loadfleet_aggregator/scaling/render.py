@@ -42,7 +42,7 @@ def _environment(*, html: bool) -> Environment:
         loader=ChoiceLoader(
             [
                 PackageLoader("loadfleet_aggregator.scaling"),
-                PackageLoader("loadfleet_aggregator.report"),
+                PackageLoader("loadfleet_aggregator.report", "templates/html"),
             ]
         ),
         autoescape=select_autoescape(["html.j2"]) if html else False,

@@ -38,7 +38,7 @@ from loadfleet_aggregator.verdict import Verdict, VerdictKind
 
 from .fleets import at_speed
 
-BINS = 240
+BINS = 120
 TARGET = ACCURACY_TARGETS[Suite.DATACENTER]
 ROUGE = tuple(TARGET.rouge_minimum)
 

@@ -19,7 +19,8 @@ def fleet_of(report: FleetReport, speeds: Mapping[str, float], **changes: Any) -
     """Hosts of these names, each so many times as fast as the report's only host."""
     (host,) = report.hosts
     hosts = [at_speed(host, speed).model_copy(update={"name": n}) for n, speed in speeds.items()]
-    return report.model_copy(update={"hosts": tuple(hosts), **changes})
+    # Sums and ratios would be those of the one host.
+    return report.model_copy(update={"hosts": tuple(hosts), "scenarios": (), **changes})
 
 
 def at_speed(host: HostReport, factor: float) -> HostReport:

@@ -104,6 +104,7 @@ class TestHelp:
     COMMANDS = (
         "init", "doctor", "run", "provision", "watch", "logs", "exec", "stop", "collect", "clean",
         "report", "compare", "history", "submission", "wheelhouse", "image",
+        "doctor", "init",
     )  # fmt: skip
 
     @pytest.mark.parametrize("command", COMMANDS)

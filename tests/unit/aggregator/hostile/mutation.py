@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ def changes(draw: st.DrawFn, document: Any) -> Any:
             inside = inside[key]
         match draw(st.sampled_from(("replace", "replace", "replace", "remove", "double", "add"))):
             case "replace":
-                inside[last] = draw(values())
+                inside[last] = deepcopy(draw(values()))
             case "remove":
                 del inside[last]
             case "double" if isinstance(inside, list):
-                inside.append(inside[last])
+                inside.append(deepcopy(inside[last]))
             case _ if isinstance(inside, dict):
-                inside[draw(st.sampled_from(TEXTS))] = inside[last]
+                inside[draw(st.sampled_from(TEXTS))] = deepcopy(inside[last])
     return changed
 
 

@@ -131,13 +131,14 @@ class TestFolder:
                 make()
 
 
-class TestArchive:
-    @pytest.fixture(scope="class")
-    def archive(self, gpu_hosts: dict[str, HostRun], tmp_path_factory: Any) -> bytes:
-        path = tmp_path_factory.mktemp("archive") / "whole.tar"
-        pack_run(gpu_hosts[HOSTILE].folder, path, accuracy_logs=True)
-        return path.read_bytes()
+@pytest.fixture(scope="module")
+def archive(gpu_hosts: dict[str, HostRun], tmp_path_factory: Any) -> bytes:
+    path = tmp_path_factory.mktemp("archive") / "whole.tar"
+    pack_run(gpu_hosts[HOSTILE].folder, path, accuracy_logs=True)
+    return path.read_bytes()
 
+
+class TestArchive:
     @staticmethod
     def assert_whole_or_refused(data: bytes, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -243,7 +244,7 @@ def test_telemetry(data: st.DataObject, three: Fleet, tmp_path: Path) -> None:
     path.write_bytes(data.draw(damaged("\n".join([*lines, *told, *lines]).encode())))
     found = read_telemetry(path)
     assert found is not None
-    (phase, *_) = three.honest.hosts[0].phases
+    (phase, *_) = next(host for host in three.honest.hosts if host.name == "gpu-a").phases
     summed = phase_telemetry(found, phase.started_utc, phase.ended_utc)
     assert summed is None or type(summed).model_validate_json(summed.model_dump_json()) == summed
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.status import State
 from loadfleet_aggregator.fleet.inventory import FleetHost
 from loadfleet_aggregator.fleet.record import RunRecord, write_record
@@ -21,6 +22,7 @@ from loadfleet_aggregator.operate.clean import (
     remove_host_runs,
     remove_results,
 )
+from loadfleet_aggregator.scaling.record import STUDY_RECORD, StudyRecord, StudyRun
 
 from .looks import make_status
 
@@ -65,6 +67,24 @@ class TestResults:
         assert {path.name for path in tmp_path.iterdir()} == {
             "new", "kept", "last", "open", "mine", "odd", "latest",
         }  # fmt: skip
+
+    def test_a_study_goes_only_when_all_its_runs_are_finished(self, tmp_path: Path) -> None:
+        for name in ("done", "open"):
+            folder = tmp_path / name
+            runs = []
+            for number in (1, 2):
+                run_id = f"{name}-{number}"
+                add_run(folder, run_id, 40, closed=name == "done" or number == 1)
+                runs.append(StudyRun(run_id=run_id, repeat=1, together=False, hosts=("a",)))
+            study = StudyRecord(
+                study_id=name, created_utc=NOW - 40 * DAY, repeats=1, hosts={}, runs=tuple(runs)
+            )
+            write_model(folder / STUDY_RECORD, study)
+        found = old_results(tmp_path, DAY, (), NOW)
+        assert [run.run_id for run in found] == ["done"]
+        assert open_runs(tmp_path) == {"open", "open-1", "open-2"}
+        assert remove_results(found) == []
+        assert [path.name for path in tmp_path.iterdir()] == ["open"]
 
     def test_a_link_in_a_run_is_removed_and_not_what_it_leads_to(self, tmp_path: Path) -> None:
         run = add_run(tmp_path / "results", "old", 40)

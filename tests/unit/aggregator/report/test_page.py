@@ -46,7 +46,8 @@ def complete(host_a: HostRun, host_b: HostRun, tmp_path: Path) -> FleetReport:
 @pytest.fixture(scope="module")
 def hostile(eight: FleetReport) -> FleetReport:
     """Every host, and everything that a host says in its own words, is hostile."""
-    names = dict(zip((host.name for host in eight.hosts), HOSTILE * 2, strict=False))
+    others = tuple(f"{text}{number}" for number, text in enumerate(HOSTILE))
+    names = dict(zip((host.name for host in eight.hosts), HOSTILE + others, strict=False))
     reason = " ".join(HOSTILE)[:200]
     report = FleetReport.model_validate_json(
         re.sub(
@@ -209,7 +210,12 @@ class TestUntrusted:
 
     def test_every_name_is_shown_as_it_is(self, hostile: FleetReport) -> None:
         text = seen(render_html(hostile))
-        assert all(host.name in text for host in hostile.hosts)
+        assert all(host.name in text for host in hostile.hosts if host.name.isprintable())
+
+    def test_a_name_turns_no_text_around(self, hostile: FleetReport) -> None:
+        for text in (render_html(hostile), render_markdown(hostile)):
+            assert "\u202e" not in text
+            assert "\\u202egpu-evil" in text
 
     def test_every_host_has_an_id_of_its_own(self, hostile: FleetReport) -> None:
         ids = Page(render_html(hostile)).values("id")

@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from loadfleet_aggregator.samples.read import SCHEMA, Samples
+from loadfleet_aggregator.samples.read import Samples
 
 SECOND = 10**9
+TYPES = {
+    "sample_index": pa.uint32(),
+    "issue_ns": pa.int64(),
+    "first_token_ns": pa.int64(),
+    "last_token_ns": pa.int64(),
+    "output_tokens": pa.uint32(),
+    "output_sha256": pa.binary(32),
+}
+"""Of the columns that an agent writes."""
 
 
 def columns(count: int = 4) -> dict[str, Any]:
@@ -30,7 +39,7 @@ def columns(count: int = 4) -> dict[str, Any]:
 
 def write(path: Path, told: dict[str, Any], **types: pa.DataType) -> Path:
     """samples.parquet of these columns; ``types``: of columns that have another one."""
-    kinds = SCHEMA | types
+    kinds = TYPES | types
     table = pa.table({name: pa.array(values, kinds[name]) for name, values in told.items()})
     pq.write_table(table, path)
     return path

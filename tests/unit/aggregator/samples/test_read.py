@@ -16,7 +16,7 @@ from loadfleet_aggregator.samples import read as module
 from loadfleet_aggregator.samples.read import SamplesError, read_samples
 
 from ..helpers import HostRun
-from .made import SECOND, columns, write
+from .made import SECOND, TYPES, columns, write
 
 
 def refused(path: Path, rows: int = 4) -> str:
@@ -94,7 +94,7 @@ class TestRefused:
     def test_is_a_column_twice(self, tmp_path: Path) -> None:
         told = columns()
         names = [*list(told)[:-1], "issue_ns"]
-        arrays = [pa.array(told[name], module.SCHEMA[name]) for name in names]
+        arrays = [pa.array(told[name], TYPES[name]) for name in names]
         pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "f")
         assert "columns" in refused(tmp_path / "f")
 

@@ -83,7 +83,7 @@ def test_what_is_not_told_is_absent() -> None:
     silent = gpu_facts(0, power_limit_w=None, mig_enabled=None, pcie_width_max=None)
     told = evidence((silent,), sensors(0, sm_clock_median_mhz=None))
     assert not {"MIG", "power limit share", "PCIe lanes share", "SM clock MHz"} & set(told)
-    assert host_evidence(None, None, [], ()) == {}
+    assert host_evidence(None, None, [], ()) == {"clock off s": 0.0}
 
 
 def test_every_rule_asks_for_a_fact_that_there_can_be() -> None:

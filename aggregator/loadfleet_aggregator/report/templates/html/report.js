@@ -48,7 +48,7 @@
   for (const table of all("table.sort")) {
     if (table.tBodies[0].rows.length < 2) continue;
     [...table.tHead.rows[0].cells].forEach((head, column) => {
-      if (head.tagName !== "TH") return;
+      if (head.classList.contains("bar")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);

@@ -217,7 +217,8 @@ class TestTimeline:
             assert row.means[output] == pytest.approx(phase.tokens_per_second, rel=0.05)
 
     def test_there_is_none_without_an_axis(self, h100_report: FleetReport) -> None:
-        assert timeline_view(h100_report, place_hosts(h100_report)) is None
+        report = h100_report.model_copy(update={"axis": None})
+        assert timeline_view(report, place_hosts(report)) is None
 
 
 class TestAccuracy:
