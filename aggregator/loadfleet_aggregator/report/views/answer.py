@@ -164,8 +164,8 @@ def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
     told += [_pooled(item) for item in report.pooled_accuracy]
     # Of all hosts at once fewer answers are equal the more hosts there are.
     told += [
-        f"{item.scenario.value}: at least {percent(item.hosts[0].identical, 2)} of a host's answers "
-        "are those that most hosts gave"
+        f"{item.scenario.value}: at least {percent(item.hosts[0].identical, 2)} of a host's "
+        "answers are those that most hosts gave"
         for item in report.agreement
         if item.samples and item.hosts
     ]
