@@ -153,9 +153,10 @@ def _host(
             "name": name,
             "facts": {**base.facts, "hostname": name, "machine_id": name},
             "phases": tuple(
-                phase.model_copy(update={"curves": _curves(phase, generator)})
+                phase.model_copy(update={"curves": _curves(phase, generator), "no_curves": ""})
                 for phase in host.phases
             ),
+            "warnings": (),
             "accuracy": tuple(_accuracy(s, generator) for s in (Scenario.OFFLINE,)),
             "clock_offset_s": round(float(generator.normal(0, 0.004)), 6),
             "clock_error_s": 0.0006,

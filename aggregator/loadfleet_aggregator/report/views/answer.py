@@ -10,6 +10,7 @@ from statistics import median
 from loadfleet_agent.contract.benchmark import Scenario
 
 from ...text.figures import milliseconds, number
+from ...text.listing import some
 from ..model import FleetReport, PooledAccuracy, ScenarioReport
 from ..performance import performance_runs
 from ..shown import percent, seconds
@@ -42,6 +43,8 @@ class Figure:
 class Answer:
     outcome: Outcome
     summary: str
+    models: str
+    """What was really loaded; '' where no host told."""
     figures: tuple[Figure, ...]
     accuracy: tuple[str, ...]
     accuracy_passed: bool | None
@@ -68,6 +71,7 @@ def find_answer(report: FleetReport, placed: Sequence[PlacedHost]) -> Answer:
     return Answer(
         outcome=outcome,
         summary=_summary(report, placed),
+        models=some(sorted({host.model.name for host in report.hosts if host.model}), 2),
         figures=tuple(_figure(report, scenario) for scenario in report.scenarios),
         accuracy=tuple(told),
         accuracy_passed=passed,
@@ -158,10 +162,12 @@ def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
     else:
         told.append("ROUGE was measured, but MLPerf's targets mean nothing here")
     told += [_pooled(item) for item in report.pooled_accuracy]
+    # Of all hosts at once fewer answers are equal the more hosts there are.
     told += [
-        f"{item.scenario.value}: {percent(item.identical, 2)} of the answers equal on all hosts"
+        f"{item.scenario.value}: at least {percent(item.hosts[0].identical, 2)} of a host's "
+        "answers are those that most hosts gave"
         for item in report.agreement
-        if item.samples
+        if item.samples and item.hosts
     ]
     return passed, told
 

@@ -67,6 +67,11 @@ class PlacedHost:
         return "; ".join([*told, *([str(self.flag)] if self.flag else [])])
 
     @property
+    def matters(self) -> bool:
+        """Whether there is anything to say of it beside its figures."""
+        return bool(self.why or self.host.shares_machine_with or self.host.attempts > 1)
+
+    @property
     def hint(self) -> str:
         """What to do about it, or ''."""
         hints = [self.host.verdict.hint] if self.host.verdict.hint else []

@@ -194,6 +194,12 @@ class TestContent:
         assert "No performance run was completed." in text
         assert text.lstrip().startswith("Fail")
 
+    def test_has_a_column_for_troubles_only_where_there_are_any(
+        self, eight: FleetReport, h100_report: FleetReport
+    ) -> None:
+        assert "what is the matter" in seen(render_html(eight))
+        assert "what is the matter" not in seen(render_html(filled_fleet(h100_report, 2)))
+
     def test_says_so_where_sections_are_compact(self, large: FleetReport) -> None:
         text = seen(render_html(large))
         assert "Sections of hosts that want a look are full; those of the other 114" in text

@@ -121,6 +121,13 @@ class TestAnswer:
         assert answer.accuracy_passed is passed
         assert words in answer.accuracy[0]
 
+    def test_the_least_agreeing_host_and_the_model_are_named(self, eight: FleetReport) -> None:
+        answer = find_answer(eight, place_hosts(eight))
+        assert answer.accuracy[-1] == (
+            "Offline: at least 98.91 % of a host's answers are those that most hosts gave"
+        )
+        assert answer.models == "meta-llama/Llama-3.1-8B-Instruct"
+
 
 class TestListing:
     def test_a_small_fleet_is_listed_whole(self, eight: FleetReport) -> None:
