@@ -32,6 +32,8 @@ LONGEST_NS = 4 * 86_400 * SECOND_NS
 """In ticks it still fits into 32 bits."""
 LATE_S = 1.0
 """Starts farther apart than this are told, whatever was agreed on."""
+MANY_LATE_TOKENS = 0.05
+"""Share of the tokens that came after the window, above which it is told."""
 SLACK_S = 60.0
 """A last token may be noted so long after the run is said to have ended."""
 
@@ -104,11 +106,13 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
         int(host.output_tokens[mask].sum()) for host, mask in zip(work, inside, strict=True)
     )
     samples = sum(int(mask.sum()) for mask in inside)
+    late = sum(int(host.output_tokens[host.within(end, last)].sum()) for host in work)
     makespan_s = (last - first) / SECOND_NS
     lengths_s = [(host.end_ns - host.start_ns) / SECOND_NS for host in work]
     errors = [host.clock_error_s for host in work]
     skew_s = (begin - first) / SECOND_NS
     synchronised = _agreed(work) and not unusable
+    all_tokens = sum(int(host.output_tokens.sum()) for host in work)
     return JointThroughput(
         hosts=len(work),
         synchronised=synchronised,
@@ -117,15 +121,13 @@ def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> 
         tokens_per_second=round(tokens / window_s, 4) if window_s > 0 else None,
         samples_per_second=round(samples / window_s, 4) if window_s > 0 else None,
         makespan_s=round(makespan_s, 6),
-        makespan_tokens_per_second=round(
-            sum(int(host.output_tokens.sum()) for host in work) / makespan_s, 4
-        ),
+        makespan_tokens_per_second=round(all_tokens / makespan_s, 4),
         start_skew_s=round(skew_s, 6),
         clock_error_s=max((e for e in errors if e is not None), default=None)
         if None not in errors
         else None,
         imbalance=round(max(lengths_s) / (sum(lengths_s) / len(lengths_s)) - 1, 6),
-        note="; ".join(_notes(work, unusable, window_s, skew_s)),
+        note="; ".join(_notes(work, unusable, window_s, skew_s, late / all_tokens)),
     )
 
 
@@ -136,7 +138,11 @@ def _agreed(work: Sequence[HostWork]) -> bool:
 
 
 def _notes(
-    work: Sequence[HostWork], unusable: Sequence[str], window_s: float, skew_s: float
+    work: Sequence[HostWork],
+    unusable: Sequence[str],
+    window_s: float,
+    skew_s: float,
+    late_tokens: float,
 ) -> list[str]:
     notes = [f"without {text}" for text in unusable]
     if not any(host.start for host in work):
@@ -154,6 +160,12 @@ def _notes(
         notes.append(f"the last host started {skew_s:.1f} s after the first")
     if window_s <= 0:
         notes.append("no host ran while all others did")
+    elif late_tokens > MANY_LATE_TOKENS:
+        # A batch ends as a whole: what was under way as the window closed counts for nothing.
+        notes.append(
+            f"{late_tokens:.1%} of the tokens belong to answers that ended after the window: "
+            "they count when they end, so a short run makes the common window's figure low"
+        )
     if unknown := [host.host for host in work if host.clock_error_s is None]:
         notes.append(f"the clock of {some(unknown)} was not measured and is taken for right")
     return notes

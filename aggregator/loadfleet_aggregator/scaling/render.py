@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import (
@@ -72,18 +73,30 @@ def _range(interval: Interval | None) -> str:
     return f"{interval.low * 100:.1f} % to {interval.high * 100:.1f} %"
 
 
-def _bars(scaling: ScalingReport) -> list[tuple[str, float, Interval | None, float]]:
-    """Name, efficiency, interval and the scale's end: the fleet first, then each host."""
+@dataclass(frozen=True)
+class Bar:
+    """An efficiency drawn on a scale that all of a scenario share; all in percent of its width."""
+
+    of: ScalingReport | HostEfficiency
+    bar: float
+    whisker: tuple[float, float] | None
+    """Where the interval begins, and how wide it is."""
+    linear: float
+
+
+def _bars(scaling: ScalingReport) -> list[Bar]:
+    """The fleet first, then each host."""
     rows: list[ScalingReport | HostEfficiency] = [scaling, *scaling.hosts]
     reached = [row.interval.high if row.interval else row.efficiency for row in rows]
     # Beyond twice a linear fleet an interval only says that it knows nothing.
     top = max(1.1, min(max(reached), 2.0))
-    return [
-        (
-            "all together" if isinstance(row, ScalingReport) else row.host,
-            row.efficiency,
-            row.interval,
-            top,
-        )
-        for row in rows
-    ]
+
+    def at(share: float) -> float:
+        return round(min(share / top, 1.0) * 100, 2)
+
+    def whisker(interval: Interval | None) -> tuple[float, float] | None:
+        if interval is None:
+            return None
+        return at(interval.low), round(at(interval.high) - at(interval.low), 2)
+
+    return [Bar(row, at(row.efficiency), whisker(row.interval), at(1.0)) for row in rows]
