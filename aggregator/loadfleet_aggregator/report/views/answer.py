@@ -9,6 +9,7 @@ from statistics import median
 
 from loadfleet_agent.contract.benchmark import Scenario
 
+from ...samples.model import Agreement
 from ...text.figures import milliseconds, number
 from ...text.listing import some
 from ..model import FleetReport, PooledAccuracy, ScenarioReport
@@ -163,13 +164,18 @@ def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
         told.append("ROUGE was measured, but MLPerf's targets mean nothing here")
     told += [_pooled(item) for item in report.pooled_accuracy]
     # Of all hosts at once fewer answers are equal the more hosts there are.
-    told += [
-        f"{item.scenario.value}: at least {percent(item.hosts[0].identical, 2)} of a host's "
-        "answers are those that most hosts gave"
-        for item in report.agreement
-        if item.samples and item.hosts
-    ]
+    told += [_agreement(item) for item in report.agreement if item.samples and item.hosts]
     return passed, told
+
+
+def _agreement(item: Agreement) -> str:
+    least = item.hosts[0].identical
+    if least == 1:
+        return f"{item.scenario.value}: all hosts gave the same answers"
+    return (
+        f"{item.scenario.value}: at least {percent(least, 2)} of a host's "
+        "answers are those that most hosts gave"
+    )
 
 
 def _pooled(item: PooledAccuracy) -> str:

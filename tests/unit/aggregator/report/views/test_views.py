@@ -128,6 +128,15 @@ class TestAnswer:
         )
         assert answer.models == "meta-llama/Llama-3.1-8B-Instruct"
 
+    def test_full_agreement_is_told_in_words(self, eight: FleetReport) -> None:
+        (agreement,) = eight.agreement
+        same = tuple(host.model_copy(update={"identical": 1.0}) for host in agreement.hosts)
+        report = eight.model_copy(
+            update={"agreement": (agreement.model_copy(update={"hosts": same}),)}
+        )
+        answer = find_answer(report, place_hosts(report))
+        assert answer.accuracy[-1] == "Offline: all hosts gave the same answers"
+
 
 class TestListing:
     def test_a_small_fleet_is_listed_whole(self, eight: FleetReport) -> None:
