@@ -409,8 +409,9 @@ class Run:
         if number != signal.SIGUSR1:
             self._is_stopping = True
             self._shutdown = number == signal.SIGPWR or _host_is_shutting_down()
+            why = ", as the host was shut down or rebooted" if self._shutdown else ""
             self._interruption = RunFailure(
-                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}"
+                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}{why}"
             )
         if self._interruption is not None:
             raise self._interruption
