@@ -40,6 +40,7 @@ class FailureCode(StrEnum):
     NO_SPACE = "no-space"
     PACKAGE_MISSING = "package-missing"
     RUNTIME_MISSING = "runtime-missing"
+    OUT_OF_MEMORY = "out-of-memory"
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
     TOO_FEW_GPUS = "too-few-gpus"
     UNFIT_HOST = "unfit-host"
@@ -81,6 +82,8 @@ HINTS: dict[FailureCode, str] = {
     "data to rebuild a dataset, hub to download",
     FailureCode.RUNTIME_MISSING: "provision the host with the role agent and runtime container, "
     "or set runtime: venv",
+    FailureCode.OUT_OF_MEMORY: "see what else takes the host's memory, take fewer replicas (on the "
+    "CPU build a smaller engine.cpu_kv_cache_gib), and start again: finished phases are kept",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
     "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
     FailureCode.UNFIT_HOST: "take a profile that fits these GPUs; loadfleet-agent inspect shows "
