@@ -317,10 +317,11 @@ def is_gone(pid: int) -> bool:
 
 
 def _hash_of(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        total.update(path.name.encode())
-        total.update(path.read_bytes())
+    """Of phase.json and of the files that it names; what is scored later is not the phase's."""
+    sealed = (folder / "phase.json").read_bytes()
+    total = hashlib.sha256(sealed)
+    for name in sorted(json.loads(sealed)["files"]):
+        total.update((folder / name).read_bytes())
     return total.hexdigest()
 
 
