@@ -36,7 +36,7 @@ def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
 @contextmanager
 def _packing(target: Path) -> Iterator[None]:
     """One at a time: two operators may collect at once."""
-    with target.with_name(f".{target.name}.lock").open("w") as stream:
+    with target.with_name(f".{target.name}.lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

@@ -52,6 +52,7 @@ class FailureCode(StrEnum):
     LOADGEN = "loadgen"
     RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
+    CLOCK_SET = "clock-set"
     BARRIER_TIMEOUT = "barrier-timeout"
     NOT_WAITING = "not-waiting"
     STOPPED = "stopped"
@@ -101,6 +102,8 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
     "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.CLOCK_SET: "let NTP step the clock only at boot (chrony: makestep with a limit) "
+    "and start again: finished phases are kept",
     FailureCode.BARRIER_TIMEOUT: "see what kept the other hosts or the controller, and start the "
     "same run again: it goes on after the finished phases; inactivity.barrier_s is how long it "
     "waits",
