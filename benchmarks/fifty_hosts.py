@@ -104,7 +104,7 @@ def start_window_s(run: Path) -> float:
 
 def measure(hosts: int) -> dict[str, Any]:
     sys.path.insert(0, str(ROOT / "tests" / "fleet"))
-    from machines import DEFAULT_STATE, Machines
+    from machines import DEFAULT_STATE, Machines  # type: ignore[import-not-found]
 
     names = [f"n{number:02}" for number in range(1, hosts + 1)]
     fleet = Machines(DEFAULT_STATE / "fifty", NETWORK, bases=DEFAULT_STATE)

@@ -123,10 +123,10 @@ ROWS: dict[str, Row] = {
         "its finished phases; the other host's run",
     ),
     "test_a_clock_that_is_stepped_by_an_hour": Row(
-        "The clock is set an hour ahead under load, then an hour behind",
+        "The clock is set an hour ahead, or back, under load",
         "the time in the agent's status",
-        ("h1: ok",),
-        "everything: only monotonic clocks decide",
+        ("h1: failed at server-performance because the host's clock was set 3,600 s ",),
+        "its finished phases; the one that LoadGen measured by that clock is not one of them",
     ),
     "test_an_agent_that_is_killed": Row(
         "The agent is killed with -9",
@@ -167,7 +167,7 @@ ROWS: dict[str, Row] = {
     "test_an_ansible_playbook_that_is_killed": Row(
         "ansible-playbook is killed with -9",
         "its exit status",
-        ("h1: 7/10 server-performance", "h1: ok", "h2: ok"),
+        ("h1: ok", "h2: ok"),
         "everything: the same command watches the agents that went on",
     ),
     "test_two_operators_who_start_at_once": Row(
@@ -192,8 +192,8 @@ ROWS: dict[str, Row] = {
         "everything",
     ),
     "test_a_collection_that_is_interrupted_half_way": Row(
-        "ansible-playbook is killed as half of a host's files have come",
-        "its exit status; the bytes that came over the link",
+        "The controller's processes are killed as a part of a host's files has come",
+        "their exit status; the part on the disk",
         ("h1: ok",),
         "everything: what came is not taken for a result",
     ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from gpu_site import BIN, ROOT
 from loadfleet_agent.contract.base import digest
 from machines import DEFAULT_STATE, FleetError, Machine, Machines
@@ -86,6 +87,15 @@ class Playbook:
         """kill -9 to the one process that the user started; its exit status."""
         os.kill(self.process.pid, signal.SIGKILL)
         return self.process.wait()
+
+    def kill_all(self) -> int:
+        """The same with all that it has started, as where the controller loses its power."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        status = self.kill()
+        for process in below:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        return status
 
     def end(self) -> Ended:
         """Waits for its end."""
@@ -233,8 +243,10 @@ class Run:
         return self._process(host, "loadfleet_agent.worker ")
 
     def _process(self, host: str, words: str) -> int:
-        pids = (self._cgroup(host) / "cgroup.procs").read_text().split()
-        (pid,) = (int(pid) for pid in pids if words in command_line(int(pid)))
+        pids = [int(pid) for pid in (self._cgroup(host) / "cgroup.procs").read_text().split()]
+        found = [pid for pid in pids if words in command_line(pid)]
+        # What it has forked has its command line until it is another program.
+        (pid,) = (pid for pid in found if parent_of(pid) not in found)
         return pid
 
     def processes(self, host: str) -> list[str]:
@@ -308,12 +320,27 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def state_of(pid: int) -> str:
+    """R, S, T (stopped), Z (ended, not waited for) and their like; '' for one that is gone."""
+    return _stat(pid)[0]
+
+
+def parent_of(pid: int) -> int:
+    """Its parent's id; 0 for one that is gone."""
+    return int(_stat(pid)[1])
+
+
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, waited for or not."""
+    return state_of(pid) in ("", "Z")
+
+
+def _stat(pid: int) -> tuple[str, str]:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return True
+        return "", "0"
+    return state, parent
 
 
 def _hash_of(folder: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from controller import Cgroup, mounts
 from fault_rows import Record
-from fault_site import HOME, VLLM_SETTINGS, Site, is_gone
+from fault_site import HOME, VLLM_SETTINGS, Site, is_gone, state_of
 from waiting import wait_until
 
 ENGINES = [
@@ -65,8 +65,7 @@ def test_an_engine_that_hangs(site: Site, record: Record, engine: dict[str, Any]
         run.wait_for_load("h1", playbook)
         before, worker = run.finished("h1"), run.engine("h1")
         os.kill(worker, signal.SIGSTOP)
-        state = Path(f"/proc/{worker}/stat")
-        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "a still engine")
+        wait_until(lambda: state_of(worker) == "T", "a still engine")
         record.happened(run.agent("h1"))
         ended = playbook.end()
         record.sees(ended.output)

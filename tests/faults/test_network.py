@@ -147,7 +147,7 @@ def test_a_slow_and_a_distant_link_while_collecting(site: Site, record: Record) 
         slow.rate(512)
         distant.delay(100)
         queue = call("tc", "qdisc", "show", "dev", slow.link).stdout
-        ping = call("ping", "-c", "1", "-W", "5", distant.address).stdout
+        ping = distant.run("ping", "-c", "1", "-W", "5", site.fleet.gateway).stdout
         took = re.search(r"time=([\d.]+) ms", ping)
         record.happened(
             "tbf" in queue and "rate 512Kbit" in queue and took and float(took[1]) >= 200
