@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-engine test-browser test-fleet fuzz mlperf-proof lint lock reference clean
+.PHONY: help setup fleet-tools run test test-unit test-engine test-browser test-fleet test-faults fuzz mlperf-proof lint lock reference reliability clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -65,12 +65,20 @@ fuzz: $(TEST_VENV)/.ready ## fuzz each reader of files of hosts for SECONDS (60)
 
 FLEET_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client gcc libc6-dev libcjson-dev apt-utils dpkg-dev gnupg debian-archive-keyring
 
-test-fleet: $(TEST_VENV)/.ready ## provision and benchmark test machines; needs root on Debian or Ubuntu
-	@test "$$(id -u)" = 0 || { echo "make test-fleet boots machines with systemd-nspawn: run it as root (sudo make test-fleet)" >&2; exit 1; }
-	@command -v apt-get >/dev/null || { echo "make test-fleet needs Debian or Ubuntu: it installs $(FLEET_PACKAGES)" >&2; exit 1; }
+# Of make test-faults: 1 is the full matrix, also with vLLM on the machines.
+FULL ?= 0
+
+fleet-tools: $(TEST_VENV)/.ready
+	@test "$$(id -u)" = 0 || { echo "test machines are booted by systemd-nspawn: run this as root (sudo make ...)" >&2; exit 1; }
+	@command -v apt-get >/dev/null || { echo "test machines need Debian or Ubuntu: $(FLEET_PACKAGES) are installed" >&2; exit 1; }
 	@dpkg-query --show $(FLEET_PACKAGES) >/dev/null 2>&1 \
 	|| { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(FLEET_PACKAGES) >/dev/null; }
+
+test-fleet: fleet-tools ## provision and benchmark test machines; needs root on Debian or Ubuntu
 	$(TEST_VENV)/bin/pytest tests/fleet $(PYTEST_ARGS)
+
+test-faults: fleet-tools ## break runs on test machines in every way of docs/reliability.md; FULL=1 also with vLLM
+	$(TEST_VENV)/bin/pytest tests/faults $(if $(filter 1,$(FULL)),,-m "not full") $(PYTEST_ARGS)
 
 mlperf-proof: setup ## every scenario at MLPerf's length on this machine, packed as submissions; 105 minutes, goes on where it was stopped
 	for suite in datacenter edge; do \
@@ -103,6 +111,9 @@ reference: $(VENV)/.ready ## write docs/settings.md and docs/schemas/ from the m
 	$(VENV)/bin/python -m loadfleet_agent.contract.export docs/schemas
 	$(VENV)/bin/python -m loadfleet_aggregator.report.schema docs/schemas
 	$(VENV)/bin/python -m loadfleet_aggregator.settings_reference docs/settings.md
+
+reliability: $(TEST_VENV)/.ready ## write the table of docs/reliability.md from the fault suite
+	$(TEST_VENV)/bin/python tests/faults/fault_rows.py
 
 lock: $(VENV)/.ready ## lock all versions anew
 	$(PYTHON) locks/make_locks.py

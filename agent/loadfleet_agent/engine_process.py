@@ -20,6 +20,7 @@ from .contract.profile import Build
 from .contract.run_folder import ENGINE_LOG
 from .contract.status import FailureCode
 from .failure import RunFailure
+from .host.memory import oom_kills
 
 QUIT_S = 45.0
 """The engine gets so long to end in order before its processes are killed."""
@@ -50,6 +51,7 @@ class EngineProcess:
             )
         theirs.close()
         self._channel = Channel(ours)
+        self._oom_kills = oom_kills()
 
     @property
     def pid(self) -> int:
@@ -68,7 +70,10 @@ class EngineProcess:
         if message is None:
             raise self._death()
         if message["type"] == "failed":
-            raise RunFailure(FailureCode(message["code"]), message["message"])
+            code = FailureCode(message["code"])
+            if code is FailureCode.ENGINE_DIED and self._memory_ran_out:
+                raise _out_of_memory(message["message"])
+            raise RunFailure(code, message["message"])
         return message
 
     def require_alive(self) -> None:
@@ -81,10 +86,17 @@ class EngineProcess:
             code = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             return RunFailure(FailureCode.ENGINE_DIED, "the engine's process closed its channel")
+        if code == -signal.SIGKILL and self._memory_ran_out:
+            return _out_of_memory("SIGKILL")
         if code < 0:
             name = signal.Signals(-code).name
             return RunFailure(FailureCode.ENGINE_DIED, f"the engine's process was ended by {name}")
         return RunFailure(FailureCode.ENGINE_DIED, f"the engine's process ended with code {code}")
+
+    @property
+    def _memory_ran_out(self) -> bool:
+        """Since the engine was started; the kernel does not say for whom."""
+        return oom_kills() > self._oom_kills
 
     def close(self, *, abort: bool) -> None:
         """Ends the worker: in order if it answers, by force if not; leaves no process."""
@@ -109,6 +121,13 @@ class EngineProcess:
 
     def _process_info(self) -> psutil.Process:
         return psutil.Process(self._process.pid)
+
+
+def _out_of_memory(how: str) -> RunFailure:
+    return RunFailure(
+        FailureCode.OUT_OF_MEMORY,
+        f"the host ran out of memory, and the kernel killed the engine's process ({how})",
+    )
 
 
 def _is_alive(process: psutil.Process) -> bool:

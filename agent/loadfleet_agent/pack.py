@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import gzip
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .contract.benchmark import Mode
@@ -16,13 +20,34 @@ def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
     for: their hashes and the scores travel in the results. Other runs log a few answers.
     """
     temporary = target.with_name(f".{target.name}.tmp")
-    with tarfile.open(temporary, "w:gz", compresslevel=6) as archive:
-        for path in sorted(folder.rglob("*")):
-            if not path.is_file() or path.is_symlink() or path.name.endswith(".tmp"):
-                continue
-            of_accuracy = path.parent.name.endswith(f"-{Mode.ACCURACY}")
-            if path.name == ACCURACY_LOG and of_accuracy and not accuracy_logs:
-                continue
-            archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
-    temporary.replace(target)
-    return target.stat().st_size
+    with _packing(target):
+        with _archive(temporary) as archive:
+            for path in sorted(folder.rglob("*")):
+                if not path.is_file() or path.is_symlink() or path.name.endswith(".tmp"):
+                    continue
+                of_accuracy = path.parent.name.endswith(f"-{Mode.ACCURACY}")
+                if path.name == ACCURACY_LOG and of_accuracy and not accuracy_logs:
+                    continue
+                archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
+        temporary.replace(target)
+        return target.stat().st_size
+
+
+@contextmanager
+def _packing(target: Path) -> Iterator[None]:
+    """One at a time: two operators may collect at once."""
+    with target.with_name(f".{target.name}.lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[tarfile.TarFile]:
+    """Without the time in gzip's header: the same files are the same bytes, so that one may be
+    replaced while another operator fetches it and compares its hash."""
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        yield archive

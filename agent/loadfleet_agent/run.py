@@ -178,7 +178,8 @@ class Run:
                 if scenario in self._plan.searched and scenario not in self._rates:
                     self._find_rate(engine, scenario)
                 start = self._wait_at_barrier(engine, phase_name(scenario, mode))
-                self._enter(phase_name(scenario, mode), limits.generate_s, unit="samples")
+                name = phase_name(scenario, mode)
+                self._enter(name, limits.generate_s, unit="samples", timed=True)
                 engine.send(
                     "phase",
                     scenario=scenario,
@@ -209,7 +210,7 @@ class Run:
 
     def _find_rate(self, engine: EngineProcess, scenario: Scenario) -> None:
         name = rate_name(scenario)
-        self._enter(name, self._plan.inactivity.generate_s, unit="samples")
+        self._enter(name, self._plan.inactivity.generate_s, unit="samples", timed=True)
         engine.send(
             "rate", scenario=scenario, offline_samples_per_second=self._offline_rate(scenario)
         )
@@ -363,8 +364,11 @@ class Run:
 
     # Status.
 
-    def _enter(self, name: str, limit_s: float, unit: str = "steps") -> None:
-        self._state.phase(name, self._phase_names.index(name), limit_s=limit_s, unit=unit)
+    def _enter(
+        self, name: str, limit_s: float, unit: str = "steps", *, timed: bool = False
+    ) -> None:
+        index = self._phase_names.index(name)
+        self._state.phase(name, index, limit_s=limit_s, unit=unit, timed=timed)
 
     def _warn(self, code: str, message: str) -> None:
         self._warnings.append(message)
@@ -395,12 +399,12 @@ class Run:
             boot_id=boot_id(),
         )
 
-    # Interruption: a signal from outside, or the watchdog. Both arrive in the main thread.
+    # Interruption: a signal from outside, or the heartbeat. Both arrive in the main thread.
     # SIGPWR says what a container cannot see: the host itself is going down.
 
-    def _interrupt(self, reason: str) -> None:
-        """Called by the heartbeat when a phase has stalled."""
-        self._interruption = RunFailure(FailureCode.STALLED, reason)
+    def _interrupt(self, code: FailureCode, reason: str) -> None:
+        """Called by the heartbeat when a phase must not go on."""
+        self._interruption = RunFailure(code, reason)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -409,8 +413,9 @@ class Run:
         if number != signal.SIGUSR1:
             self._is_stopping = True
             self._shutdown = number == signal.SIGPWR or _host_is_shutting_down()
+            why = ", as the host was shut down or rebooted" if self._shutdown else ""
             self._interruption = RunFailure(
-                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}"
+                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}{why}"
             )
         if self._interruption is not None:
             raise self._interruption

@@ -12,7 +12,8 @@ from typing import Any
 from .contract.base import utc_now
 from .contract.files import write_model
 from .contract.run_folder import EVENTS, STATUS
-from .contract.status import Event, Level, State, Status
+from .contract.status import Event, FailureCode, Level, State, Status
+from .host.clock import ClockWatch, describe_step
 
 HEARTBEAT_S = 2.0
 RATE_WINDOW_S = 30.0
@@ -21,17 +22,20 @@ RATE_WINDOW_S = 30.0
 class RunState:
     """Holds the current Status and writes it at every change and as a heartbeat.
 
-    ``on_stall`` is called once, from the heartbeat's thread, when a phase has made no progress
-    for its inactivity limit.
+    ``interrupt`` is called once, from the heartbeat's thread, when a phase has made no progress
+    for its inactivity limit, or the clock was set in one that is ``timed``.
     """
 
-    def __init__(self, folder: Path, first: Status, on_stall: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, first: Status, interrupt: Callable[[FailureCode, str], None]
+    ) -> None:
         self._folder = folder
         self._status = first
-        self._on_stall = on_stall
+        self._interrupt = interrupt
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._limit_s: float | None = None
+        self._clock: ClockWatch | None = None
         self._progress_at = time.monotonic()
         self._window: deque[tuple[float, int, int]] = deque()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -42,10 +46,13 @@ class RunState:
     def status(self) -> Status:
         return self._status
 
-    def phase(self, name: str, index: int, *, limit_s: float, unit: str = "steps") -> None:
-        """Enters a phase; its inactivity clock starts now."""
+    def phase(
+        self, name: str, index: int, *, limit_s: float, unit: str = "steps", timed: bool = False
+    ) -> None:
+        """Enters a phase; its inactivity clock starts now. ``timed``: LoadGen measures in it."""
         with self._lock:
             self._limit_s = limit_s
+            self._clock = ClockWatch() if timed else None
             self._window.clear()
             self._mark_progress()
             self._update(
@@ -141,12 +148,20 @@ class RunState:
                 except OSError as error:
                     # A full disk: the run itself will fail where it writes what matters.
                     print(f"status.json could not be written: {error}", flush=True)
-                quiet = time.monotonic() - self._progress_at
-                stalled = self._limit_s is not None and quiet > self._limit_s
-                if stalled:
-                    self._limit_s = None
-            if stalled:
-                self._on_stall(
-                    f"no progress in phase {self._status.phase} for {quiet:.0f} s "
-                    f"at {self._status.done} of {self._status.total} {self._status.unit}"
-                )
+                trouble = self._trouble()
+            if trouble is not None:
+                self._interrupt(*trouble)
+
+    def _trouble(self) -> tuple[FailureCode, str] | None:
+        """Why the phase has to end, told once."""
+        quiet = time.monotonic() - self._progress_at
+        if self._clock is not None and (step := self._clock.step_s) is not None:
+            self._limit_s = self._clock = None
+            return FailureCode.CLOCK_SET, describe_step(step)
+        if self._limit_s is not None and quiet > self._limit_s:
+            self._limit_s = self._clock = None
+            return FailureCode.STALLED, (
+                f"no progress in phase {self._status.phase} for {quiet:.0f} s "
+                f"at {self._status.done} of {self._status.total} {self._status.unit}"
+            )
+        return None

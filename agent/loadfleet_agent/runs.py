@@ -22,7 +22,7 @@ from .contract.run_folder import MANIFEST, PLAN, RESULT, STATUS
 from .contract.status import FailureCode, State, Status
 from .failure import RunFailure
 from .host.facts import container_image, host_facts
-from .host.locks import Busy, RunLocks, holder
+from .host.locks import Busy, RunLocks, holder, starting
 from .launch import launch
 from .units import container_unit, require_container_unit, stop_unit, venv_unit
 
@@ -82,6 +82,10 @@ class Runs:
         """
         if plan.runtime is Runtime.CONTAINER:
             require_container_unit(plan.run_id, self.home)
+        with starting(self.home):
+            return self._start(plan)
+
+    def _start(self, plan: RunPlan) -> Literal["started", "resumed", "attached", "finished"]:
         how = self._admit(plan)
         if how in ("attached", "finished"):
             return how

@@ -30,7 +30,7 @@ from .contract.run_folder import PHASES
 from .contract.status import FailureCode
 from .dataset.library import SampleLibrary, build_library
 from .engine import Engine, EngineDied, EngineStartError, make_engine
-from .failure import RunFailure
+from .failure import RunFailure, explain_os_error
 from .loadgen.phase import configuration_sha256, prepare_phase, run_phase
 from .loadgen.rate_search import find_rate, measure_offline, measure_rate
 from .loadgen.run import Drive
@@ -71,6 +71,10 @@ class Worker:
                 self._carry_out(command)
         except RunFailure as error:
             self._channel.send("failed", code=error.code, message=error.message)
+        except OSError as error:
+            traceback.print_exc()
+            code, message = explain_os_error(error, self._run_folder)
+            self._channel.send("failed", code=code, message=message)
         except Exception as error:  # anything else is a fault of ours: tell it, with its trace
             traceback.print_exc()
             self._channel.send(

@@ -39,16 +39,20 @@ class SeenClock:
 
 
 def note_host(
-    folder: Path, host: str, seen: tuple[str, str, str], clock: SeenClock | None = None
+    folder: Path,
+    host: str,
+    seen: tuple[str, str, str],
+    clock: SeenClock | None = None,
+    attempt: str = "",
 ) -> None:
     """Keeps state, step, message and clock as the controller saw them, and unpacks a fetched
     archive.
 
-    The archive is deleted once it is unpacked; a damaged one is noted and leaves an earlier
-    collection as it was.
+    The archive is that of the ``attempt``, if one is named. It is deleted once it is unpacked; a
+    damaged one is noted and leaves an earlier collection as it was.
     """
     state, step, message = seen
-    archive = folder / ARCHIVES / f"{host}.tar.gz"
+    archive = folder / ARCHIVES / f"{host}{attempt and '.'}{attempt}.tar.gz"
     if archive.is_file():
         try:
             unpack(archive, folder / HOSTS / host)

@@ -28,7 +28,7 @@ from packaging.utils import parse_wheel_filename
 BUILDS = {
     "cpu": "the agent with the CPU build of vLLM",
     "cuda": "the agent with the CUDA build of vLLM",
-    "image": "the agent and all it needs but vLLM, for a container image that has vLLM",
+    "image": "the agent and all it needs but vLLM, for an image that has vLLM or the null engine",
     "client": "the agent without what runs, for a host whose runs are in a container",
 }
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

@@ -22,8 +22,8 @@ class ActionModule(ActionBase):
     Returns run_id, folder, reports, continued, and hosts: name to its fleet settings, every
     default filled in, with the build and the runtime of its plan, and dataset_files: what is
     copied to it (src on the controller, dest on the host). And runs: what is to be made, one after
-    the other, each with run_id, folder, hosts and sync (of agent_wait). That is the run itself; of
-    a study, whose name is in ``study``, its runs that are not finished.
+    the other, each with run_id, folder, attempt (of this command), hosts and sync (of agent_wait).
+    That is the run itself; of a study, whose name is in ``study``, its runs that are not finished.
     """
 
     TRANSFERS_FILES = False
@@ -164,15 +164,17 @@ def _plan_study(
 def _run(folder: Path, planned: list[Any], now: datetime, together: bool) -> dict[str, Any]:
     names = [item.name for item in planned]
     # A folder of this attempt: what a killed playbook has left there must not mislead.
+    attempt = f"{now:%Y%m%dT%H%M%S.%fZ}"
     sync = {
         "folder": str(folder),
-        "attempt": str(folder / "sync" / f"{now:%Y%m%dT%H%M%S.%fZ}"),
+        "attempt": str(folder / "sync" / attempt),
         "hosts": names,
         "wait_s": planned[0].fleet.sync_wait_s,
     }
     return {
         "run_id": folder.name,
         "folder": str(folder),
+        "attempt": attempt,
         "hosts": names,
         "sync": sync if together else None,
     }

@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 
 SPEC: dict[str, dict[str, Any]] = {
     "folder": {"type": "path", "required": True},  # the run's folder on the controller
+    "attempt": {"type": "str", "required": True},  # of plan_run: names what was fetched
     # Folder with the newest report; none: the run is a part of something larger.
     "reports": {"type": "path"},
     # Variable to step, in the order of the play: the first that failed is the host's reason.
@@ -30,18 +31,21 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
         from loadfleet_aggregator.collect import SeenClock, note_host, publish_run, report_on
+        from loadfleet_aggregator.fleet.record import only_one_controller
         from loadfleet_aggregator.fleet.settings import InventoryError
         from loadfleet_aggregator.text.terminal import printable
 
         folder = Path(args["folder"])
         hostvars = (task_vars or {})["hostvars"]
         try:
-            for name in args["hosts"]:
-                seen = _clock(hostvars[name], args["steps"], folder.name)
-                clock = SeenClock(**seen) if seen else None
-                note_host(folder, name, _seen(hostvars[name], args["steps"]), clock)
-            reports = args["reports"]
-            report = publish_run(folder, Path(reports)) if reports else report_on(folder)
+            with only_one_controller(folder):  # two operators may end at once
+                for name in args["hosts"]:
+                    seen = _clock(hostvars[name], args["steps"], folder.name)
+                    clock = SeenClock(**seen) if seen else None
+                    noted = _seen(hostvars[name], args["steps"])
+                    note_host(folder, name, noted, clock, args["attempt"])
+                reports = args["reports"]
+                report = publish_run(folder, Path(reports)) if reports else report_on(folder)
         except InventoryError as error:
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:

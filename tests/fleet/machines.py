@@ -196,6 +196,11 @@ class Machine:
     def read(self, path: str) -> str:
         return self.run("cat", path).stdout
 
+    def inside(self, path: str) -> Path:
+        """A path of it as the controller sees it, with what is mounted there while it runs."""
+        root = Path(f"/proc/{self._init()}/root") if self.is_running() else self.root
+        return root / path.lstrip("/")
+
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Writes a file of root's, making the folders it lacks."""
         script = 'mkdir -p "${1%/*}/" && cat > "$1" && chmod "$2" "$1"'

@@ -40,6 +40,7 @@ class FailureCode(StrEnum):
     NO_SPACE = "no-space"
     PACKAGE_MISSING = "package-missing"
     RUNTIME_MISSING = "runtime-missing"
+    OUT_OF_MEMORY = "out-of-memory"
     OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
     TOO_FEW_GPUS = "too-few-gpus"
     UNFIT_HOST = "unfit-host"
@@ -51,6 +52,7 @@ class FailureCode(StrEnum):
     LOADGEN = "loadgen"
     RATE_NOT_FOUND = "rate-not-found"
     STALLED = "stalled"
+    CLOCK_SET = "clock-set"
     BARRIER_TIMEOUT = "barrier-timeout"
     NOT_WAITING = "not-waiting"
     STOPPED = "stopped"
@@ -81,6 +83,8 @@ HINTS: dict[FailureCode, str] = {
     "data to rebuild a dataset, hub to download",
     FailureCode.RUNTIME_MISSING: "provision the host with the role agent and runtime container, "
     "or set runtime: venv",
+    FailureCode.OUT_OF_MEMORY: "see what else takes the host's memory, take fewer replicas (on the "
+    "CPU build a smaller engine.cpu_kv_cache_gib), and start again: finished phases are kept",
     FailureCode.OUT_OF_GPU_MEMORY: "lower engine.max_model_len, engine.max_num_seqs or "
     "engine.gpu_memory_utilization, and see that nothing else uses the GPU",
     FailureCode.UNFIT_HOST: "take a profile that fits these GPUs; loadfleet-agent inspect shows "
@@ -98,6 +102,8 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.RATE_NOT_FOUND: "leave the scenario out, or make the engine faster: its first "
     "token or its tokens come too late at any rate",
     FailureCode.STALLED: "read engine.log; if the work is only slow, raise the inactivity limit",
+    FailureCode.CLOCK_SET: "let NTP step the clock only at boot (chrony: makestep with a limit) "
+    "and start again: finished phases are kept",
     FailureCode.BARRIER_TIMEOUT: "see what kept the other hosts or the controller, and start the "
     "same run again: it goes on after the finished phases; inactivity.barrier_s is how long it "
     "waits",

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +43,15 @@ class RunLocks:
         for stream in self._held:
             stream.close()
         self._held.clear()
+
+
+@contextlib.contextmanager
+def starting(home: Path) -> Iterator[None]:
+    """One start at a time: of two operators the second finds what the first has started."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "start.lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def run_lock(home: Path) -> Path:

@@ -30,7 +30,7 @@ from ..contract.run_folder import (
 )
 from ..contract.status import FailureCode
 from ..dataset.library import SampleLibrary
-from ..failure import RunFailure
+from ..failure import RunFailure, require_space
 from ..statistics import distribution
 from .load_record import recorded_load
 from .run import Answered, Drive, PreparedRun, prepare_run, run_loadgen
@@ -84,6 +84,7 @@ def run_phase(
     try:
         logged = read_loadgen_logs(phase.folder)
     except LoadgenLogError as error:
+        require_space(phase.folder)
         raise RunFailure(FailureCode.LOADGEN, str(error)) from error
     test06 = _verify_test06(phase, stop_token_ids) if phase.mode is Mode.TEST06 else None
     _write_samples(phase.folder / SAMPLES, answered.records)

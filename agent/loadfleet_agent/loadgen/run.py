@@ -18,6 +18,7 @@ from ..contract.run_folder import AUDIT_CONFIG, USER_CONF
 from ..contract.status import FailureCode
 from ..engine.base import Engine, EngineDied
 from ..failure import RunFailure
+from ..host.clock import ClockWatch, describe_step
 from .settings import Fields, audit_config, expected_samples, resolve_settings
 from .sut import SampleRecord, SystemUnderTest
 
@@ -88,7 +89,8 @@ def prepare_run(
 def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
     """Runs LoadGen to its end, in this thread.
 
-    Raises RunFailure if the engine died or on abort; LoadGen's logs are there all the same.
+    Raises RunFailure if the engine died, the clock was set, or on abort; LoadGen's logs are there
+    all the same.
     """
     sut = SystemUnderTest(
         drive.engine, drive.loop, drive.prompts, stream=run.scenario.streams, run_tag=run.name
@@ -96,12 +98,15 @@ def run_loadgen(run: PreparedRun, drive: Drive) -> Answered:
     drive.watch(sut, run.expected_samples(len(drive.prompts)))
     if drive.start_utc is not None:
         _await(drive.start_utc, sut)
+    clock = ClockWatch()
     started, started_ns, cpu = utc_now(), time.monotonic_ns(), time.process_time()
     _start_test(run, sut, len(drive.prompts))
     lasted_ns, cpu_s = time.monotonic_ns() - started_ns, time.process_time() - cpu
     ended = started + timedelta(microseconds=lasted_ns // 1000)  # whatever sets the clock meanwhile
     if sut.failure is not None:
         raise _explained(sut.failure) from sut.failure
+    if (step := clock.step_s) is not None:
+        raise RunFailure(FailureCode.CLOCK_SET, describe_step(step))
     if not sut.records:
         raise RunFailure(FailureCode.LOADGEN, "LoadGen ended without one answered sample")
     return Answered(sut.records, started, started_ns, ended, cpu_s)

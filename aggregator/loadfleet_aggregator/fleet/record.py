@@ -179,7 +179,7 @@ def _differing_keys(path: Path, plan: RunPlan) -> str:
 
 @contextmanager
 def only_one_controller(results: Path) -> Iterator[None]:
-    """Keeps two commands from opening a run at the same instant."""
+    """Keeps two commands from opening a run, or reporting on one, at the same instant."""
     results.mkdir(parents=True, exist_ok=True)
     with (results / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -130,7 +130,8 @@ class Deployment:
 
     runtime: Runtime
     build: str
-    """Wheelhouse of the host's own environment: cpu, cuda, or client beside a container."""
+    """Wheelhouse of the host's own environment: cpu, cuda, image (all but vLLM) for the null
+    engine, or client beside a container."""
 
 
 def deployment(variables: Mapping[str, Any], project: Path) -> Deployment:
@@ -145,9 +146,14 @@ def deployment(variables: Mapping[str, Any], project: Path) -> Deployment:
     if name.endswith((".yaml", ".yml")):
         name = str(_on_controller(name, project))
     try:
-        return Deployment(runtime, load_profile(name).build.value)
+        profile = load_profile(name)
     except ProfileError as error:
         raise SettingsError("profile", str(error)) from error
+    overridden = variables.get(f"{PREFIX}engine")
+    engine = overridden if isinstance(overridden, Mapping) else {}
+    # The null engine needs no vLLM, which is most of what is copied and installed.
+    is_null = engine.get("kind", profile.engine.kind) == "null"
+    return Deployment(runtime, "image" if is_null else profile.build.value)
 
 
 Origin = Callable[[str, Any], str]

@@ -38,6 +38,18 @@ class TestNoteHost:
         assert read_note(fleet, "host-a").state == "collected"
         assert host_a.read(fleet / HOSTS / "host-a").problems == ()
 
+    def test_takes_the_archive_of_its_own_attempt_only(
+        self, fleet: Path, archive: Path, host_a: HostRun
+    ) -> None:
+        mine = archive.with_name("host-a.second.tar.gz")
+        archive.rename(mine)
+        archive.write_bytes(b"half of what another operator fetches")
+        note_host(fleet, "host-a", COLLECTED, attempt="second")
+        assert not mine.exists()
+        assert archive.exists()
+        assert read_note(fleet, "host-a").state == "collected"
+        assert host_a.read(fleet / HOSTS / "host-a").problems == ()
+
     def test_notes_a_damaged_archive_and_keeps_the_earlier_collection(
         self, fleet: Path, archive: Path
     ) -> None:

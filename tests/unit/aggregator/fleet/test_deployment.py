@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loadfleet_agent.contract.plan import Runtime
@@ -15,6 +16,17 @@ from loadfleet_aggregator.fleet.settings import deployment
     [
         ({}, Runtime.VENV, "cuda"),
         ({"loadfleet_profile": "cpu-smoke"}, Runtime.VENV, "cpu"),
+        ({"loadfleet_profile": "null-engine"}, Runtime.VENV, "image"),
+        (
+            {"loadfleet_profile": "cpu-smoke", "loadfleet_engine": {"kind": "null"}},
+            Runtime.VENV,
+            "image",
+        ),
+        (
+            {"loadfleet_profile": "null-engine", "loadfleet_engine": {"kind": "vllm"}},
+            Runtime.VENV,
+            "cpu",
+        ),
         ({"loadfleet_runtime": "container"}, Runtime.CONTAINER, "client"),
         (
             {"loadfleet_runtime": "container", "loadfleet_profile": "cpu-smoke"},
@@ -24,7 +36,7 @@ from loadfleet_aggregator.fleet.settings import deployment
     ],
 )
 def test_follows_from_profile_and_runtime(
-    variables: dict[str, str], runtime: Runtime, build: str, tmp_path: Path
+    variables: dict[str, Any], runtime: Runtime, build: str, tmp_path: Path
 ) -> None:
     found = deployment(variables, tmp_path)
     assert (found.runtime, found.build) == (runtime, build)
