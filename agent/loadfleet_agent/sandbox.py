@@ -26,6 +26,7 @@ from pathlib import Path
 from .contract.dataset import DatasetFile, MlcommonsDataset, RebuiltDataset
 from .contract.model import HubModel, ModelFolder
 from .contract.plan import RunPlan
+from .host.facts import BOOT_ID_VARIABLE, boot_id
 from .host.locks import GPU_LOCKS
 from .host.owner import Owner
 
@@ -100,6 +101,8 @@ class Sandbox:
         yield "HF_HUB_OFFLINE=1"
         yield "VLLM_HOST_IP=127.0.0.1"  # there is no other, and vLLM must not look for one
         yield f"HOME={self.home / 'cache'}"
+        # In the unit's own /proc a host that is itself a container has that of its host.
+        yield f"{BOOT_ID_VARIABLE}={boot_id()}"
 
     def _given(self) -> list[Path]:
         """What stands in a folder that is emptied: Python with the agent, model and dataset."""
