@@ -56,6 +56,8 @@ PROPERTIES = (
     # Nothing but 127.0.0.1, and that of this unit alone: as in the container, no port is reached
     # from outside, whatever listens on it.
     "PrivateNetwork=yes",
+    "IPAddressDeny=any",
+    "IPAddressAllow=localhost",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "PrivateIPC=yes",
     "KeyringMode=private",
