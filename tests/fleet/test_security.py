@@ -69,7 +69,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("security")
-    fleet = Machines(DEFAULT_STATE / "test-security", "10.94.0", bases=DEFAULT_STATE)
+    fleet = Machines(DEFAULT_STATE / "test-security", "10.92.0", bases=DEFAULT_STATE)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, fleet.state, ignore_errors=True)
         stack.callback(fleet.down)
