@@ -1,6 +1,6 @@
 # The two commands of the README: make run, make test.
 .DEFAULT_GOAL := help
-.PHONY: help setup fleet-tools run test test-unit test-engine test-browser test-fleet test-faults fuzz mlperf-proof lint lock reference reliability clean
+.PHONY: help setup fleet-tools run test test-unit test-engine test-browser test-fleet test-faults fuzz audit mlperf-proof lint lock reference reliability clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -63,6 +63,11 @@ fuzz: $(TEST_VENV)/.ready ## fuzz each reader of files of hosts for SECONDS (60)
 	  $(TEST_VENV)/bin/python tests/fuzz/fuzz.py $$target $(SECONDS); \
 	done
 
+audit: $(VENV)/.ready ## ask PyPI which locked versions have known vulnerabilities (make audit AUDIT=--osv: osv.dev); for releases
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-audit
+	@$(UV) pip install --quiet --python .venv-audit/bin/python --require-hashes -r locks/audit.txt
+	.venv-audit/bin/python locks/audit.py $(AUDIT)
+
 FLEET_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client gcc libc6-dev libcjson-dev apt-utils dpkg-dev gnupg debian-archive-keyring
 
 # Of make test-faults: 1 is the full matrix, also with vLLM on the machines.
@@ -119,4 +124,4 @@ lock: $(VENV)/.ready ## lock all versions anew
 	$(PYTHON) locks/make_locks.py
 
 clean: ## remove environments, wheels and the demo's data; results/ stays
-	rm -rf $(VENV) $(TEST_VENV) .venv-uv .loadfleet
+	rm -rf $(VENV) $(TEST_VENV) .venv-uv .venv-audit .loadfleet

@@ -80,6 +80,7 @@ def main() -> None:
         "--constraint", "locks/controller.txt",
     )  # fmt: skip
     compile_lock("fuzz.txt", "--group", "pyproject.toml:fuzz")
+    compile_lock("audit.txt", "--group", "pyproject.toml:audit")
 
 
 if __name__ == "__main__":

@@ -142,6 +142,8 @@ def engine_environment(plan: RunPlan, home: Path) -> dict[str, str]:
     fixed = {
         # A run reads what prepare has put in place; it never waits for a network.
         "HF_HUB_OFFLINE": "1",
+        # Of several addresses vLLM would take the one that leads out, and be reached from there.
+        "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_CACHE_ROOT": str(home / "cache" / "vllm"),

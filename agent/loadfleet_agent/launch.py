@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -13,7 +12,9 @@ from pathlib import Path
 from .contract.plan import RunPlan, Runtime
 from .contract.run_folder import AGENT_LOG, PLAN
 from .contract.status import FailureCode
-from .host.locks import run_lock
+from .host.locks import gpu_locks, run_lock
+from .host.owner import as_owner, give_to_owner, other_owner
+from .sandbox import Sandbox, read_paths
 from .units import (
     container_unit,
     journal,
@@ -38,8 +39,11 @@ class Launched:
 
 def launch(plan: RunPlan, folder: Path, home: Path) -> Launched:
     """Starts the run whose plan is in ``folder``. Raises RunFailure if it cannot be started."""
+    # Held by the owner of the data folder, who may make no file in it.
+    run_lock(home).touch()
+    give_to_owner(home, run_lock(home))
     if plan.runtime is Runtime.CONTAINER:
-        return _launch_container(plan.run_id, folder, home)
+        return _launch_container(plan.run_id, folder)
     log = folder / AGENT_LOG
     command = [
         sys.executable, "-m", "loadfleet_agent", "run",
@@ -47,7 +51,11 @@ def launch(plan: RunPlan, folder: Path, home: Path) -> Launched:
     ]  # fmt: skip
     if systemd_is_here():
         unit = venv_unit(plan.run_id, home)
-        start_venv_unit(unit, [*command, "--unit", unit], log)
+        with as_owner(home):  # else systemd would make it, as root
+            log.touch(mode=0o600)
+        gpu_locks()
+        sandbox = Sandbox(home, folder, other_owner(home), read_paths(plan))
+        start_venv_unit(unit, [*command, "--unit", unit], log, sandbox)
         return Launched(lambda: unit_has_ended(unit), lambda: tail(log))
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -61,12 +69,7 @@ def launch(plan: RunPlan, folder: Path, home: Path) -> Launched:
     return Launched(lambda: process.poll() is not None, lambda: tail(log))
 
 
-def _launch_container(run_id: str, folder: Path, home: Path) -> Launched:
-    run_lock(home).touch()
-    # The user in the container is who owns ``runs``; what root has made here is given to it.
-    owner = folder.parent.stat()
-    for path in (run_lock(home), folder, folder / PLAN):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+def _launch_container(run_id: str, folder: Path) -> Launched:
     unit, log, began = container_unit(run_id), folder / AGENT_LOG, time.time()
     start_unit(unit)
 

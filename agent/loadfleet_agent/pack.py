@@ -11,17 +11,20 @@ from pathlib import Path
 
 from .contract.benchmark import Mode
 from .contract.run_folder import ACCURACY_LOG
+from .host.owner import as_owner
 
 
 def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
     """Writes ``folder`` as a gzipped tar to ``target``, whole or not at all; returns its bytes.
+
+    It is read as the owner of the data folder: no link in it leads to a file of root's.
 
     The accuracy logs of accuracy runs (15 MB each at full length) stay on the host unless asked
     for: their hashes and the scores travel in the results. Other runs log a few answers.
     """
     temporary = target.with_name(f".{target.name}.tmp")
     with _packing(target):
-        with _archive(temporary) as archive:
+        with _archive(temporary) as archive, as_owner(folder.parents[1]):
             for path in sorted(folder.rglob("*")):
                 if not path.is_file() or path.is_symlink() or path.name.endswith(".tmp"):
                     continue

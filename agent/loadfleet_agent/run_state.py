@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .contract.base import utc_now
-from .contract.files import write_model
+from .contract.files import FOR_ALL, append_for_all, write_model
 from .contract.run_folder import EVENTS, STATUS
 from .contract.status import Event, FailureCode, Level, State, Status
 from .host.clock import ClockWatch, describe_step
@@ -122,7 +122,7 @@ class RunState:
             hint=hint,
         )
         try:
-            with self._lock, (self._folder / EVENTS).open("a", encoding="utf-8") as stream:
+            with self._lock, append_for_all(self._folder / EVENTS) as stream:
                 stream.write(event.model_dump_json() + "\n")
         except OSError as error:  # what matters more will meet the same full disk
             print(f"events.jsonl could not be written: {error}", flush=True)
@@ -138,7 +138,7 @@ class RunState:
         self._write()
 
     def _write(self) -> None:
-        write_model(self._folder / STATUS, self._status)
+        write_model(self._folder / STATUS, self._status, mode=FOR_ALL)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):

@@ -14,7 +14,7 @@ import psutil
 from pydantic import ValidationError
 
 from .contract.base import utc_now
-from .contract.files import write_model
+from .contract.files import folder_for_all, write_model
 from .contract.host import HostFacts
 from .contract.plan import RunPlan, Runtime, differing_keys
 from .contract.result import HostResult
@@ -23,6 +23,7 @@ from .contract.status import FailureCode, State, Status
 from .failure import RunFailure
 from .host.facts import container_image, host_facts
 from .host.locks import Busy, RunLocks, holder, starting
+from .host.owner import as_owner
 from .launch import launch
 from .units import container_unit, require_container_unit, stop_unit, venv_unit
 
@@ -178,8 +179,10 @@ class Runs:
         who = holder(self.home)
         if who and who.get("run_id") != plan.run_id:
             raise _busy(self, who)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._keep_plan(plan, folder)
+        folder_for_all(self.home / "runs")  # a watcher finds status.json there
+        with as_owner(self.home):
+            folder_for_all(folder)
+            self._keep_plan(plan, folder)
         if who:
             return "attached"
         status = read_status(folder)

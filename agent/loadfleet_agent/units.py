@@ -13,13 +13,18 @@ from pathlib import Path
 from .contract.base import digest
 from .contract.status import FailureCode
 from .failure import RunFailure
+from .sandbox import Sandbox, load_device_nodes
 
 TEMPLATE = "loadfleet-agent@{}.service"
 """Installed by the Ansible role agent; its instance is the run's id."""
-SECRETS = "/etc/loadfleet"
-"""Folder of the Hugging Face token, which a benchmark never needs."""
 PASSED_ENVIRONMENT = ("HF_HOME", "HF_HUB_CACHE", "NLTK_DATA", "CUDA_VISIBLE_DEVICES", "PATH")
 SYSTEMCTL_S = 60.0
+# As root, outside of the sandbox: SIGPWR tells the agent that the host is going down, of which it
+# hears nothing where it may not ask systemd. SIGTERM follows when this has ended.
+TELL_SHUTDOWN = (
+    "-+/bin/sh -c 'if systemctl is-system-running | grep -qx stopping; then "
+    "kill -s PWR ${MAINPID}; timeout 100 tail --pid=${MAINPID} --follow /dev/null; fi'"
+)
 
 
 def systemd_is_here() -> bool:
@@ -59,8 +64,9 @@ def _missing(why: str) -> RunFailure:
     return RunFailure(FailureCode.RUNTIME_MISSING, f"runtime container: {why}")
 
 
-def start_venv_unit(unit: str, command: Sequence[str], log: Path) -> None:
+def start_venv_unit(unit: str, command: Sequence[str], log: Path, sandbox: Sandbox) -> None:
     """Runs ``command`` as a transient unit that appends to ``log``. Raises RunFailure."""
+    load_device_nodes()
     passed = [
         f"--setenv={name}={os.environ[name]}" for name in PASSED_ENVIRONMENT if name in os.environ
     ]
@@ -70,8 +76,9 @@ def start_venv_unit(unit: str, command: Sequence[str], log: Path) -> None:
             "--property=Type=exec", "--property=KillMode=mixed",
             "--property=TimeoutStopSec=120",
             f"--property=StandardOutput=append:{log}", "--property=StandardError=inherit",
-            f"--property=InaccessiblePaths=-{SECRETS}",
-            *passed, "--setenv=HF_HUB_OFFLINE=1", *command,
+            f"--property=ExecStop={TELL_SHUTDOWN}",
+            *(f"--property={item}" for item in sandbox.properties()),
+            *passed, *(f"--setenv={item}" for item in sandbox.environment()), *command,
         ],
         capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False,
     )  # fmt: skip

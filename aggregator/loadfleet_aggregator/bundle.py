@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TypeVar, cast
 
-from loadfleet_agent.contract.files import open_plain, read_plain
+from loadfleet_agent.contract.files import PRIVATE, open_plain, private_folder, read_plain
 from loadfleet_agent.contract.gate import Expectation, GateFinding, check_run
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import LoadgenLogError, read_loadgen_logs
@@ -83,7 +83,7 @@ def unpack(archive: Path, target: Path) -> None:
     """
     temporary = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    private_folder(temporary)
     try:
         _extract(archive, temporary)
         shutil.rmtree(target, ignore_errors=True)
@@ -136,8 +136,9 @@ def _extract(archive: Path, folder: Path) -> None:
                 if source is None:
                     raise BundleError(f"{archive.name}: {member.name} cannot be read")
                 metered.allow(member.size + MAX_HEADER_BYTES)
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                private_folder((folder / path).parent)
                 with (folder / path).open("xb") as sink:
+                    os.fchmod(sink.fileno(), PRIVATE)
                     shutil.copyfileobj(source, sink)
 
 

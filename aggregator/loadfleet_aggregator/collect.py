@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from .bundle import BundleError, unpack
 from .fleet.record import (
+    ARCHIVES,
     CONTROLLER,
     HOSTS,
     ControllerNote,
@@ -23,7 +24,6 @@ from .report.render import publish, write_reports
 from .text.listing import shortened
 from .text.terminal import printable
 
-ARCHIVES = "archives"
 MOST_LETTERS = 600
 """Of what a host or its module said."""
 

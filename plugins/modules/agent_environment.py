@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import pwd
 import shutil
+import stat
 import subprocess
 from typing import Any
 
@@ -18,6 +20,8 @@ description:
     hash. Nothing is installed into the host's Python, and an environment in use is never changed.
   - An environment is complete or not there; the two newest are kept. C(bin/loadfleet-agent) beside
     the environments' folder leads to the one that was asked for last.
+  - Where a I(user) is given and Ansible is root, that system user is made, owns what a run writes,
+    and is who runs it.
 options:
   environments:
     description: Folder of the agent's environments.
@@ -35,6 +39,9 @@ options:
     description: Python to make it with.
     type: path
     required: true
+  user:
+    description: System user whom runs, caches and datasets belong to.
+    type: str
 author:
   - loadfleet developers (@loadfleet)
 """
@@ -53,9 +60,17 @@ command:
   description: Path of the loadfleet-agent command, the same for every environment.
   type: str
   returned: always
+user:
+  description: Who owns what a run writes; none where it is whoever Ansible is.
+  type: str
+  returned: always
 """
 
 KEPT = 2
+FOLDERS = {"runs": 0o755, "cache": 0o755, "datasets": 0o700}
+"""Of the data folder, with their modes. A watcher who is not root sees how far a run is."""
+ROOTS_OWN = "cache/hub"
+"""The hub's cache stays root's, who downloads."""
 
 
 def run(module: Any, command: list[str], environment: dict[str, str]) -> None:
@@ -120,6 +135,59 @@ def point(link: pathlib.Path, target: pathlib.Path) -> bool:
     return True
 
 
+def make_user(module: Any, name: str, home: pathlib.Path) -> bool:
+    """Whether it was not there."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        if not module.check_mode:
+            module.run_command(
+                [
+                    "useradd", "--system", "--user-group", "--no-create-home", "--home-dir",
+                    str(home), "--shell", "/usr/sbin/nologin", name,
+                ],
+                check_rc=True,
+            )  # fmt: skip
+        return True
+    return False
+
+
+def hand_over(home: pathlib.Path, user: pwd.struct_passwd) -> bool:
+    """Makes the folders and gives the user all that is in them; whether anything changed.
+
+    What was there is the user's or root's. No link is followed, not even one put there just now.
+    """
+    changed = False
+    for name, mode in FOLDERS.items():
+        folder = home / name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            changed = True
+        if stat.S_IMODE(folder.stat().st_mode) != mode:
+            folder.chmod(mode)
+            changed = True
+        changed = take(folder.parent, [name], user, None) or changed
+        kept = home / ROOTS_OWN
+        for path, folders, files, descriptor in os.fwalk(folder):
+            folders[:] = [part for part in folders if pathlib.Path(path, part) != kept]
+            changed = take(pathlib.Path(path), folders + files, user, descriptor) or changed
+    return changed
+
+
+def take(
+    folder: pathlib.Path, names: list[str], user: pwd.struct_passwd, descriptor: int | None
+) -> bool:
+    """Whether one of these entries of a folder was another user's."""
+    changed = False
+    for name in names:
+        path = str(folder / name) if descriptor is None else name
+        found = os.stat(path, dir_fd=descriptor, follow_symlinks=False)
+        if (found.st_uid, found.st_gid) != (user.pw_uid, user.pw_gid):
+            os.chown(path, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+            changed = True
+    return changed
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -127,9 +195,11 @@ def main() -> None:
             "wheelhouse": {"type": "path", "required": True},
             "key": {"type": "str", "required": True},
             "python": {"type": "path", "required": True},
+            "user": {"type": "str"},
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)  # also where root's is stricter: the user runs what is installed
     environments = pathlib.Path(module.params["environments"])
     folder = environments / module.params["key"]
     command = str(folder / "bin" / "loadfleet-agent")
@@ -145,10 +215,15 @@ def main() -> None:
         forget_wheelhouses(
             environments.parent / "wheelhouses", pathlib.Path(module.params["wheelhouse"])
         )
+    user = module.params["user"] if os.geteuid() == 0 else None
+    if user:
+        changed = make_user(module, user, environments.parent) or changed
+        if not module.check_mode:
+            changed = hand_over(environments.parent, pwd.getpwnam(user)) or changed
     link = environments.parent / "bin" / "loadfleet-agent"
     if not module.check_mode:
         changed = point(link, pathlib.Path(command)) or changed
-    module.exit_json(changed=changed, command=str(link))
+    module.exit_json(changed=changed, command=str(link), user=user)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gpu_site import GPU_HOSTS, TOKEN, Site
+from gpu_site import GPU_HOSTS, ROOT, TOKEN, Site
 from waiting import wait_until
+
+SECURITY = ROOT / "SECURITY.md"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,25 @@ def test_the_container_has_no_privileges_and_no_token(provisioned: Site) -> None
         assert settings["Privileged"] is False
         assert settings["ReadonlyRootfs"] is True
         assert settings["CapDrop"] == ["ALL"]
+        assert settings["SecurityOpt"] == ["no-new-privileges"]
+        assert not settings["CapAdd"]
         assert settings["NetworkMode"] == "none"
+        assert not settings["PortBindings"]
+        assert {settings[f"{kind}Mode"] for kind in ("Pid", "Ipc", "Userns")} <= {"", "private"}
+        assert list(settings["Tmpfs"]) == ["/tmp"]
+        writable = {mount["Destination"] for mount in described["Mounts"] if mount["RW"]}
+        assert writable == {"/var/lib/loadfleet", "/run/lock/loadfleet"}
+        told = host.run("docker", "exec", name, "sh", "-c", "cat /proc/[0-9]*/status").stdout
+        for line in told.splitlines():
+            if line.startswith(("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")):
+                assert line.split()[1] == "0" * 16
+            elif line.startswith("NoNewPrivs"):
+                assert line.split()[1] == "1"
+        started = host.run("systemctl", "list-units", "--plain", "--no-legend", "loadfleet-agent@*")
+        scored = host.run("systemd-analyze", "security", "--no-pager", started.stdout.split()[0])
+        (stated,) = re.findall(r"container's client \| ([\d.]+) ", SECURITY.read_text())
+        (found,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", scored.stdout)
+        assert float(found) <= float(stated), scored.stdout
         assert described["Config"]["User"].split(":")[0] not in ("", "0", "root")
         inside = host.run("docker", "exec", name, "sh", "-c",
                           "cat /etc/loadfleet/hf_token; touch /usr/x; cat /proc/1/environ",

@@ -40,7 +40,8 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    os.umask(0o022)  # a watcher reads status.json without becoming root
+    # Prompts, answers and logs are nobody else's; what a watcher reads says so itself (FOR_ALL).
+    os.umask(0o077)
 
 
 def main() -> None:

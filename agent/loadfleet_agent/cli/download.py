@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +63,7 @@ def download(
         refuse("--from-folder, --verify-only and --check-access exclude each other")
 
     def work() -> None:
+        os.umask(0o022)  # weights are no secret, and a run is another user's
         target = (cache or home / "cache" / "hub").expanduser().absolute()
         source = target if verify_only else from_folder
         if source:

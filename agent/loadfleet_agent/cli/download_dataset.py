@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -63,9 +64,14 @@ def download_dataset(
     def work() -> None:
         from ..dataset.fetch.hub import dataset_commit, fetch_hub
         from ..dataset.fetch.mlcommons import MLCOMMONS, fetch_mlcommons
+        from ..host.owner import become_owner
         from ..model.download import HUB, read_token
         from ..model.hub_cache import is_commit
 
+        if source is Origin.MLCOMMONS and folder is None:
+            become_owner(home)  # who reads it: prompts are nobody else's
+        else:
+            os.umask(0o022)  # what is kept elsewhere may be for several hosts and users
         if source is Origin.MLCOMMONS:
             target = (folder or home / "datasets").expanduser().absolute()
             found = fetch_mlcommons(suite, target, base_url=endpoint or MLCOMMONS, tell=tell)

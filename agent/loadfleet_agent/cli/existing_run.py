@@ -95,12 +95,14 @@ def go(
 
     def work() -> None:
         from ..barrier import tell_start
+        from ..host.owner import as_owner
         from ..runs import Runs
 
         runs = Runs(home)
         view = runs.view(known_run(runs, run_id))
         try:
-            told = tell_start(view, phase, moment)
+            with as_owner(runs.home):
+                told = tell_start(view, phase, moment)
         except ValueError as error:
             refuse(f"--at: {error}")
         if json_:

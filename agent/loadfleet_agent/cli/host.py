@@ -49,8 +49,12 @@ def prepare(
     resolved = read_plan(plan, settings, sets, None)
 
     def work() -> None:
+        from ..contract.files import folder_for_all
+        from ..host.owner import become_owner
         from ..run import prepare as prepare_run
 
+        folder_for_all(home)  # of the runs that follow, which a watcher looks at
+        become_owner(home)
         model, library, _ = prepare_run(resolved, home)
         if json_:
             print_json({"model": model, "dataset": library.facts})

@@ -85,8 +85,10 @@ def run(
         return
 
     def work() -> None:
+        from ..host.owner import become_owner
         from ..runs import Runs
 
+        become_owner(home)
         if log:
             log_to(Runs(home).folder(resolved.run_id) / AGENT_LOG)
         with stdout_to_stderr() if json_ else contextlib.nullcontext():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def log_to(path: Path) -> None:
     """All output to a file, that of native code and of child processes too."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

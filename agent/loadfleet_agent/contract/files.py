@@ -6,17 +6,29 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from pydantic import BaseModel
 
+FOR_ALL = 0o644
+"""Mode of what a watcher reads without becoming root: how far a run is, never a text of it."""
+FOLDER_FOR_ALL = 0o755
+PRIVATE = 0o600
+"""Mode of what holds, or may hold, a prompt, an answer or a secret."""
+PRIVATE_FOLDER = 0o700
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Replaces ``path``; after a power loss too, it holds the old or the new content."""
+
+def write_atomic(path: Path, data: str | bytes, *, mode: int | None = None) -> None:
+    """Replaces ``path``; after a power loss too, it holds the old or the new content.
+
+    ``mode``: of the file, whatever the umask is; None: as the umask says.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = data.encode() if isinstance(data, str) else data
     try:
         with temporary.open("wb") as stream:
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -26,9 +38,34 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         raise
 
 
-def write_model(path: Path, model: BaseModel) -> None:
-    """A model as JSON, two spaces deep, replaced atomically."""
-    write_atomic(path, model.model_dump_json(indent=2) + "\n")
+def write_model(path: Path, model: BaseModel, *, mode: int | None = None) -> None:
+    """A model as JSON, two spaces deep, replaced atomically; ``mode`` as above."""
+    write_atomic(path, model.model_dump_json(indent=2) + "\n", mode=mode)
+
+
+def append_for_all(path: Path) -> TextIO:
+    """Opened to append text that a watcher reads without becoming root, whatever the umask is."""
+    stream = path.open("a", encoding="utf-8")
+    if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) != FOR_ALL:
+        os.fchmod(stream.fileno(), FOR_ALL)
+    return stream
+
+
+def folder_for_all(path: Path) -> None:
+    """Makes a folder that all may look into, whatever the umask is. One that is there is left."""
+    _make(path, FOLDER_FOR_ALL)
+
+
+def private_folder(path: Path) -> None:
+    """Makes a folder that nobody else may look into. One that is there is left."""
+    _make(path, PRIVATE_FOLDER)
+
+
+def _make(path: Path, mode: int) -> None:
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    for part in reversed(missing):
+        part.mkdir(exist_ok=True)
+        part.chmod(mode)
 
 
 def open_plain(path: Path) -> BinaryIO:

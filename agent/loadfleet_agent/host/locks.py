@@ -34,7 +34,7 @@ class RunLocks:
         try:
             self._held.append(_acquire(run_lock(home), owner, 0o644))
             for uuid in gpu_uuids:
-                self._held.append(_acquire(_gpu_locks() / f"{uuid}.lock", owner, 0o666))
+                self._held.append(_acquire(gpu_locks() / f"{uuid}.lock", owner, 0o666))
         except BaseException:
             self.close()
             raise
@@ -72,7 +72,8 @@ def holder(home: Path) -> dict[str, str] | None:
     return None
 
 
-def _gpu_locks() -> Path:
+def gpu_locks() -> Path:
+    """The folder of the GPUs' locks, made if need be."""
     with contextlib.suppress(FileExistsError):
         GPU_LOCKS.mkdir(parents=True)
         GPU_LOCKS.chmod(0o1777)

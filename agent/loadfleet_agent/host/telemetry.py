@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from ..contract.base import utc_now
+from ..contract.files import append_for_all
 
 INTERVAL_S = 1.0
 
@@ -38,7 +39,7 @@ class Telemetry:
         read_gpus, close = _gpu_reader()
         psutil.cpu_percent()  # the first call only sets the starting point
         try:
-            with self._path.open("a", encoding="utf-8") as stream:
+            with append_for_all(self._path) as stream:
                 stopped = False
                 while not stopped:
                     stopped = self._stop.wait(self._interval_s)

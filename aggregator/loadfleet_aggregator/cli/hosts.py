@@ -62,7 +62,10 @@ def logs(
     code: int | None = 0
     try:
         with Links([one]) as links:
-            for piece in links.stream(one, command, limit_s=None if follow else 60.0):
+            # The agent's own log is for its user alone, as it may hold a prompt.
+            become = kind is not LogKind.EVENTS
+            limit_s = None if follow else 60.0
+            for piece in links.stream(one, command, become=become, limit_s=limit_s):
                 code = piece.code
                 for line in shown.take(piece.data, is_error=piece.is_error):
                     print(line, flush=follow)

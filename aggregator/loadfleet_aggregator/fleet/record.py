@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from loadfleet_agent.contract.base import Document, Frozen, Name, Sha256, UtcTime
-from loadfleet_agent.contract.files import write_model
+from loadfleet_agent.contract.files import private_folder, write_model
 from loadfleet_agent.contract.plan import RunPlan, differing_keys
 from pydantic import Field, ValidationError
 
@@ -24,6 +24,8 @@ from .settings import InventoryError, PlannedHost
 RUN_RECORD = "run.json"
 PLANS = "plans"
 HOSTS = "hosts"
+ARCHIVES = "archives"
+"""What was fetched and not unpacked yet."""
 CONTROLLER = "controller"
 LATEST = "latest"
 
@@ -141,6 +143,8 @@ def open_run(
         )
     record = RunRecord(run_id=run_id, created_utc=created, closed=False, hosts=hosts)
     (folder / PLANS).mkdir(parents=True, exist_ok=True)
+    for name in (ARCHIVES, HOSTS):  # with text of answers, where accuracy logs are collected
+        private_folder(folder / name)
     for host in planned:
         write_model(folder / PLANS / f"{host.name}.json", host.plan)
     write_record(folder, record)

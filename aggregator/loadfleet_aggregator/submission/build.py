@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadfleet_agent.contract.base import NAME_PATTERN
+from loadfleet_agent.contract.files import PRIVATE_FOLDER
 
 from ..fleet.record import RunRecord, read_record
 from .alike import check_alike
@@ -218,7 +219,7 @@ def _write_whole(target: Path, write: Callable[[Path], None]) -> None:
     for leftover in (temporary, replaced):  # of a command that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        temporary.mkdir()
+        temporary.mkdir(mode=PRIVATE_FOLDER)  # accuracy logs are text of answers
         write(temporary)
         if target.exists():
             target.replace(replaced)

@@ -23,7 +23,7 @@ def read_note(folder: Path, host: str) -> ControllerNote:
 def archive(fleet: Path, host_a: HostRun) -> Path:
     """host-a's archive as it was fetched."""
     path = fleet / ARCHIVES / "host-a.tar.gz"
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     pack_run(host_a.folder, path, accuracy_logs=False)
     return path
 
