@@ -234,12 +234,16 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def archive_wheelhouse(folder: Path) -> Path:
-    """``<folder>.tar``, to be sent to a host in one piece; wheels are compressed already."""
+    """``<folder>.tar``, to be sent to a host in one piece; wheels are compressed already.
+
+    Two operators who start at once write it once: the second waits for the first.
+    """
     target = folder.with_name(folder.name + ".tar")
-    if not target.is_file():
-        temporary = target.with_suffix(".tmp")
-        with tarfile.open(temporary, "w") as archive:
-            for path in sorted(folder.iterdir()):
-                archive.add(path, arcname=f"{folder.name}/{path.name}")
-        temporary.replace(target)
+    with only_one(folder.with_name(f".{folder.name}.lock")):
+        if not target.is_file():
+            temporary = target.with_suffix(".tmp")
+            with tarfile.open(temporary, "w") as archive:
+                for path in sorted(folder.iterdir()):
+                    archive.add(path, arcname=f"{folder.name}/{path.name}")
+            temporary.replace(target)
     return target

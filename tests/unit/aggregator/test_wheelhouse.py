@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -290,3 +291,14 @@ class TestBuild:
         left = {path.name for path in store.iterdir() if path.suffix != ".lock"}
         kept = {name for path in built[1:] for name in (path.name, f"{path.name}.tar")}
         assert left == {other.name, *kept}
+
+
+def test_two_who_archive_at_once_get_one_whole_archive(tmp_path: Path) -> None:
+    folder = tmp_path / "cpu-py311-0123456789ab"
+    folder.mkdir()
+    for number in range(50):
+        (folder / f"{number}.whl").write_bytes(bytes(100_000))
+    with ThreadPoolExecutor(4) as pool:
+        (archive,) = set(pool.map(archive_wheelhouse, [folder] * 4))
+    with tarfile.open(archive) as found:
+        assert len(found.getnames()) == 50
