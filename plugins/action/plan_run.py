@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         except InventoryError as error:
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
-            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+            raise AnsibleActionFail(f"{error.filename or project}: {error.strerror}") from error
         for line in lines:
             display.display(line)
         what = f"study {made['run_id']}" if first.study else f"run {made['run_id']}"

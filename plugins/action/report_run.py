@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         except InventoryError as error:
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
-            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+            raise AnsibleActionFail(f"{error.filename or folder}: {error.strerror}") from error
         lines = [printable(f"{host.name}: {host.verdict}") for host in report.hosts]
         result.update(
             changed=True,
