@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from .contract.run_folder import AGENT_LOG, PLAN
 from .contract.status import FailureCode
 from .host.locks import gpu_locks, run_lock
 from .host.owner import as_owner, give_to_owner, other_owner
-from .sandbox import Sandbox, read_paths
+from .sandbox import TOKENS, Sandbox, read_paths
 from .units import (
     container_unit,
     journal,
@@ -65,6 +66,7 @@ def launch(plan: RunPlan, folder: Path, home: Path) -> Launched:
             stderr=stream,
             start_new_session=True,
             cwd="/",
+            env={name: value for name, value in os.environ.items() if name not in TOKENS},
         )
     return Launched(lambda: process.poll() is not None, lambda: tail(log))
 

@@ -14,7 +14,7 @@ import psutil
 from pydantic import ValidationError
 
 from .contract.base import utc_now
-from .contract.files import folder_for_all, write_model
+from .contract.files import folder_for_all, passable_folder, write_model
 from .contract.host import HostFacts
 from .contract.plan import RunPlan, Runtime, differing_keys
 from .contract.result import HostResult
@@ -181,7 +181,7 @@ class Runs:
             raise _busy(self, who)
         folder_for_all(self.home / "runs")  # a watcher finds status.json there
         with as_owner(self.home):
-            folder_for_all(folder)
+            passable_folder(folder)
             self._keep_plan(plan, folder)
         if who:
             return "attached"

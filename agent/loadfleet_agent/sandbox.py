@@ -32,6 +32,8 @@ from .host.owner import Owner
 
 SECRETS = "/etc/loadfleet"
 """Folder of the Hugging Face token, which a benchmark never needs."""
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+"""Variables with that token, which a run is not given either."""
 EMPTIED = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 """Folders of which the unit sees none of the host's files but those it is given."""
 NVIDIA_MODPROBE_S = 60.0

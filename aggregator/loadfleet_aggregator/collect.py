@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadfleet_agent.contract.base import utc_now
-from loadfleet_agent.contract.files import write_model
+from loadfleet_agent.contract.files import private_folder, write_model
 from pydantic import ValidationError
 
 from .bundle import BundleError, unpack
@@ -71,7 +71,7 @@ def note_host(
         clock_offset_s=offset_s,
         clock_error_s=error_s,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     write_model(path, note)
 
 

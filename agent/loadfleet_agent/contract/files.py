@@ -13,6 +13,8 @@ from pydantic import BaseModel
 FOR_ALL = 0o644
 """Mode of what a watcher reads without becoming root: how far a run is, never a text of it."""
 FOLDER_FOR_ALL = 0o755
+PASSABLE_FOLDER = 0o711
+"""Mode of a folder with files of both kinds: one for all is read by who knows its name."""
 PRIVATE = 0o600
 """Mode of what holds, or may hold, a prompt, an answer or a secret."""
 PRIVATE_FOLDER = 0o700
@@ -54,6 +56,11 @@ def append_for_all(path: Path) -> TextIO:
 def folder_for_all(path: Path) -> None:
     """Makes a folder that all may look into, whatever the umask is. One that is there is left."""
     _make(path, FOLDER_FOR_ALL)
+
+
+def passable_folder(path: Path) -> None:
+    """Makes a folder that others reach known files in, but see no names of. One there is left."""
+    _make(path, PASSABLE_FOLDER)
 
 
 def private_folder(path: Path) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from loadfleet_agent.contract.base import Document, Frozen, UtcTime, utc_now
-from loadfleet_agent.contract.files import write_model
+from loadfleet_agent.contract.files import private_folder, write_model
 from pydantic import Field, ValidationError
 
 STARTS = "starts"
@@ -75,7 +75,7 @@ class Rendezvous:
         self._folder, self._host, self._participants = folder, host, tuple(participants)
         self._wait_s = wait_s
         self._hosts = folder / "hosts"
-        self._hosts.mkdir(parents=True, exist_ok=True)
+        private_folder(self._hosts)
         self._alive = _locked(self._hosts / f"{host}.lock")
         self._looking: dict[str, IO[str]] = {}
         self._looked_s = float("-inf")
@@ -208,7 +208,7 @@ class Rendezvous:
 def note_start(folder: Path, start: HostStart) -> None:
     """Keeps in the run's folder what a host was told."""
     path = _start_path(folder, start.phase, start.host)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     write_model(path, start)
 
 

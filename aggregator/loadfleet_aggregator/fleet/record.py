@@ -142,8 +142,8 @@ def open_run(
             prices=host.fleet.prices,
         )
     record = RunRecord(run_id=run_id, created_utc=created, closed=False, hosts=hosts)
-    (folder / PLANS).mkdir(parents=True, exist_ok=True)
-    for name in (ARCHIVES, HOSTS):  # with text of answers, where accuracy logs are collected
+    # With text of answers, where accuracy logs are collected.
+    for name in (PLANS, ARCHIVES, HOSTS):
         private_folder(folder / name)
     for host in planned:
         write_model(folder / PLANS / f"{host.name}.json", host.plan)
@@ -184,7 +184,7 @@ def _differing_keys(path: Path, plan: RunPlan) -> str:
 @contextmanager
 def only_one_controller(results: Path) -> Iterator[None]:
     """Keeps two commands from opening a run, or reporting on one, at the same instant."""
-    results.mkdir(parents=True, exist_ok=True)
+    private_folder(results)
     with (results / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

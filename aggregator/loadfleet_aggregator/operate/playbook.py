@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadfleet_agent.contract.files import private_folder
+
 from ..fleet.inventory import ansible_environment
 
 Event = dict[str, Any]
@@ -83,7 +85,7 @@ class Playbook:
         Both this process and Ansible's write into it meanwhile. Once for all.
         """
         if self._target is None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(target.parent)
             target.symlink_to(self.given)
             self._target = target
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from loadfleet_agent.contract.base import Document, Frozen, Name, Sha256, UtcTime
 from loadfleet_agent.contract.benchmark import Mode, Scenario
-from loadfleet_agent.contract.files import write_model
+from loadfleet_agent.contract.files import private_folder, write_model
 from loadfleet_agent.contract.plan import RunPlan, ScenarioPlan
 from pydantic import Field, ValidationError
 
@@ -166,7 +166,7 @@ def open_study(
         _require_same(earlier, record, asked=asked)
         record = earlier
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         write_model(folder / STUDY_RECORD, record)
     by_name = {host.name: host for host in planned}
     for run in record.runs:

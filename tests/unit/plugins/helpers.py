@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,8 @@ import yaml
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 LONG_S = 1800.0
+
+PLAYBOOK = (BIN / "ansible-playbook", ROOT / "run_benchmark.yml")
 
 LOCAL = {"ansible_connection": "local"}
 # Nothing listens on port 1: the connection is refused at once.
@@ -93,16 +96,17 @@ class Site:
         path.write_text(f"{before}{line}\n", encoding="utf-8")
         return f"{path}:{len(before.splitlines()) + 1}"
 
-    def play(self, *arguments: str) -> Played:
-        process = self.start(*arguments)
+    def play(self, *arguments: str, command: Sequence[str | Path] = PLAYBOOK) -> Played:
+        process = self.start(*arguments, command=command)
         output, _ = process.communicate(timeout=LONG_S)
         return Played(process.returncode, output)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The playbook in the background."""
-        command = [BIN / "ansible-playbook", ROOT / "run_benchmark.yml", "-i", self.inventory]
+    def start(
+        self, *arguments: str, command: Sequence[str | Path] = PLAYBOOK, **environment: str
+    ) -> subprocess.Popen[str]:
+        """The playbook, or another command over the inventory, in the background."""
         return subprocess.Popen(
-            [*map(str, command), *arguments],
+            [*map(str, command), "-i", str(self.inventory), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -112,7 +116,8 @@ class Site:
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "ANSIBLE_NOCOLOR": "1",
                 "COLUMNS": "1000",
-            },
+            }
+            | environment,
         )
 
     def report(self) -> Any:
