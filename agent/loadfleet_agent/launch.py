@@ -13,7 +13,7 @@ from pathlib import Path
 from .contract.plan import RunPlan, Runtime
 from .contract.run_folder import AGENT_LOG, PLAN
 from .contract.status import FailureCode
-from .host.locks import gpu_locks, run_lock
+from .host.locks import gpu_locks, make_run_lock
 from .host.owner import as_owner, give_to_owner, other_owner
 from .sandbox import TOKENS, Sandbox, read_paths
 from .units import (
@@ -41,8 +41,7 @@ class Launched:
 def launch(plan: RunPlan, folder: Path, home: Path) -> Launched:
     """Starts the run whose plan is in ``folder``. Raises RunFailure if it cannot be started."""
     # Held by the owner of the data folder, who may make no file in it.
-    run_lock(home).touch()
-    give_to_owner(home, run_lock(home))
+    give_to_owner(home, make_run_lock(home))
     if plan.runtime is Runtime.CONTAINER:
         return _launch_container(plan.run_id, folder)
     log = folder / AGENT_LOG

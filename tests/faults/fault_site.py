@@ -20,7 +20,7 @@ from loadfleet_agent.contract.base import digest
 from machines import DEFAULT_STATE, FleetError, Machine, Machines
 from waiting import wait_until
 
-NETWORK = "10.97.0"
+NETWORK = "10.95.0"
 HOME = "/var/lib/loadfleet"
 PATIENCE_S = 900.0
 LOAD = "server-performance"

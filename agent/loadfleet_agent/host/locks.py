@@ -45,6 +45,13 @@ class RunLocks:
         self._held.clear()
 
 
+def make_run_lock(home: Path) -> Path:
+    """The file that is locked, which all may read: who watches sees by it whether a run lives."""
+    path = run_lock(home)
+    os.close(_open(path, 0o644))
+    return path
+
+
 @contextlib.contextmanager
 def starting(home: Path) -> Iterator[None]:
     """One start at a time: of two operators the second finds what the first has started."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from loadfleet_agent.host import locks
-from loadfleet_agent.host.locks import Busy, RunLocks, holder, run_lock
+from loadfleet_agent.host.locks import Busy, RunLocks, holder, make_run_lock, run_lock
 from waiting import LONG_S
 
 NOBODY = 65534
@@ -121,3 +122,12 @@ def test_a_link_that_another_user_has_put_there_is_not_followed(folder: Path) ->
         RunLocks(folder, ("GPU-1",), OWNER)
     assert precious.read_text() == "kept"
     assert holder(folder) is None
+
+
+def test_whoever_watches_may_read_the_lock_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert make_run_lock(tmp_path) == run_lock(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(run_lock(tmp_path).stat().st_mode) == 0o644
