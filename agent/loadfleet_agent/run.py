@@ -413,10 +413,11 @@ class Run:
         if number != signal.SIGUSR1:
             self._is_stopping = True
             self._shutdown = number == signal.SIGPWR or _host_is_shutting_down()
-            why = ", as the host was shut down or rebooted" if self._shutdown else ""
-            self._interruption = RunFailure(
-                FailureCode.STOPPED, f"stopped by {signal.Signals(number).name}{why}"
-            )
+            # Which signal told it depends on the runtime, and helps nobody.
+            how = "as the host was shut down or rebooted"
+            if not self._shutdown:
+                how = f"by {signal.Signals(number).name}"
+            self._interruption = RunFailure(FailureCode.STOPPED, f"stopped {how}")
         if self._interruption is not None:
             raise self._interruption
 

@@ -104,8 +104,7 @@ ROWS: dict[str, Row] = {
         "A host is rebooted under load",
         "another boot id",
         (
-            "h1: failed at server-performance because stopped by SIGTERM, "
-            "as the host was shut down or rebooted",
+            "h1: failed at server-performance because stopped as the host was shut down or rebooted",
             "h2: ok",
         ),
         "its finished phases; the other host's run",
@@ -193,7 +192,7 @@ ROWS: dict[str, Row] = {
     ),
     "test_a_collection_that_is_interrupted_half_way": Row(
         "The controller's processes are killed as a part of a host's files has come",
-        "their exit status; the part on the disk",
+        "their exit status; the host has sent a part of the archive, which is not there",
         ("h1: ok",),
         "everything: what came is not taken for a result",
     ),

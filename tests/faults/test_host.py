@@ -98,6 +98,8 @@ def test_a_clock_that_is_stepped_by_an_hour(
             assert f"was set 3,600 s {'ahead' if seconds > 0 else 'back'}" in ended.output
             assert ended.returncode != 0
             assert run.is_idle("h1")
+            # Right again: what waits until a time of day does so in the kernel, by the real one.
+            step(machine, 0)
             record.completes(run, {"h1": before})
     finally:
         machine.run("rm", "-f", DROP_IN)

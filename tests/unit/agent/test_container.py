@@ -98,7 +98,7 @@ def test_sigpwr_says_that_the_host_goes_down(contained: Agent, start: Start) -> 
     status = contained.status("down")
     assert status is not None
     assert (status.state, status.shutdown) == (State.STOPPED, True)
-    assert status.message == "stopped by SIGPWR, as the host was shut down or rebooted"
+    assert status.message == "stopped as the host was shut down or rebooted"
 
 
 def _catches(process: psutil.Process, number: signal.Signals) -> bool:
