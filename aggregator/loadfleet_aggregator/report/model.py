@@ -6,11 +6,11 @@ from typing import Literal
 
 from loadfleet_agent.contract.base import Count, Document, Frozen, Name, Rate, UtcTime
 from loadfleet_agent.contract.benchmark import Scenario
+from loadfleet_agent.contract.distribution import Distribution
 from loadfleet_agent.contract.loadgen_log import LatencyNs
 from loadfleet_agent.contract.result import (
     Accuracy,
     DatasetFacts,
-    Distribution,
     EngineFacts,
     ModelFacts,
     RateResult,
