@@ -28,7 +28,7 @@ def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
     Raises RunFailure (model-missing) if it is not on this host.
     """
     if isinstance(source, TinyModel):
-        folder = home / "cache" / "models" / f"tiny-llama-seed{source.seed}"
+        folder = home / "cache" / "models" / f"tiny-llama-2-seed{source.seed}"
         if not (folder / "model.safetensors").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             make_tiny_llama(folder, source.seed)

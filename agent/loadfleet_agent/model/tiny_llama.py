@@ -26,6 +26,13 @@ VOCABULARY = 2048
 CONTEXT = 4096
 BOS, END, END_OF_TURN = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
 
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "<|{{ message['role'] }}|>\n\n{{ message['content'] | trim }}<|eot_id|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n\n{% endif %}"
+)
+"""Of Llama-3.1's form: BOS, then each turn under its role and closed by the end-of-turn token."""
+
 
 def make_tiny_llama(folder: Path, seed: int) -> None:
     """Writes the model folder, whole or not at all."""
@@ -42,6 +49,7 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
             "eos_token": END_OF_TURN,
             "clean_up_tokenization_spaces": True,
             "model_max_length": CONTEXT,
+            "chat_template": CHAT_TEMPLATE,
         },
     )
     _write_json(temporary / "config.json", _config(ids))
