@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]
 """A question each, subjects in the order of their names, each by the questions' index."""
 
@@ -29,14 +30,14 @@ class HostAnswers:
     codes: Codes
 
 
-def asked(answers: HostAnswers) -> npt.NDArray[np.bool_]:
+def asked(answers: HostAnswers) -> Mask:
     """Which questions were asked of it."""
-    return (answers.codes & ANSWER) != NOT_ASKED
+    return np.not_equal(answers.codes & ANSWER, NOT_ASKED)
 
 
-def right(answers: HostAnswers) -> npt.NDArray[np.bool_]:
+def right(answers: HostAnswers) -> Mask:
     """Which it answered rightly."""
-    return (answers.codes & RIGHT) != 0
+    return np.not_equal(answers.codes & RIGHT, 0)
 
 
 def comparable(told: Mapping[str, HostAnswers]) -> dict[str, HostAnswers]:
@@ -96,7 +97,7 @@ def whole(told: Sequence[HostAnswers]) -> HostAnswers | None:
         (item.questions, item.sizes) != (told[0].questions, told[0].sizes) for item in told
     ):
         return None
-    if (sum(asked(item).astype(np.uint8) for item in told) != 1).any():
+    if (np.sum([asked(item) for item in told], axis=0) != 1).any():
         return None
     joined = np.bitwise_or.reduce([item.codes for item in told])
     return HostAnswers(told[0].questions, told[0].sizes, joined)

@@ -89,9 +89,7 @@ def told(
         invalid=shown.count("-"),
         subjects=tuple(subjects),
         score=score_subjects(subjects),
-        prompt_tokens=Distribution(
-            count=asked, minimum=1, mean=1, p50=1, p90=1, p99=1, maximum=1
-        ),
+        prompt_tokens=Distribution(count=asked, minimum=1, mean=1, p50=1, p90=1, p99=1, maximum=1),
         output_tokens=asked,
         duration_s=2.0,
         questions_per_second=asked / 2,
