@@ -33,9 +33,7 @@ class Layout:
 
     name: str
     columns: Mapping[str, str]
-    """Names and Arrow types, in their order."""
-    leaves: int
-    """Columns as Parquet counts them: a list or a struct has some of its own."""
+    """Names and Arrow types, in their order; a list is of plain values."""
     row_bytes: int
     """Most of a column for each of its rows, uncompressed, on the mean."""
     compressions: frozenset[str]
@@ -76,7 +74,8 @@ def _read(path: Path, layout: Layout, rows: int, columns: Sequence[str]) -> pa.T
             thrift_container_size_limit=MAX_DESCRIPTION_ITEMS,
         )
         _require_bounded(file.metadata, layout, rows)
-        found = [(field.name, str(field.type)) for field in file.schema_arrow]
+        # An element of a list has had two names.
+        found = [(f.name, str(f.type).replace("item: ", "element: ")) for f in file.schema_arrow]
         if found != list(layout.columns.items()):
             raise ParquetError(f"its columns are not those of {layout.name}")
         return file.read(columns=list(columns), use_threads=False)
@@ -85,7 +84,7 @@ def _read(path: Path, layout: Layout, rows: int, columns: Sequence[str]) -> pa.T
 def _require_bounded(metadata: Any, layout: Layout, rows: int) -> None:
     if metadata.num_rows != rows:
         raise ParquetError(f"{metadata.num_rows} rows, but the run had {rows} samples")
-    if metadata.num_row_groups > MAX_ROW_GROUPS or metadata.num_columns != layout.leaves:
+    if metadata.num_row_groups > MAX_ROW_GROUPS or metadata.num_columns != len(layout.columns):
         raise ParquetError("too many row groups, or not its columns")
     counted = 0
     for group_index in range(metadata.num_row_groups):
@@ -95,9 +94,9 @@ def _require_bounded(metadata: Any, layout: Layout, rows: int) -> None:
         counted += group.num_rows
         for column_index in range(group.num_columns):
             column = group.column(column_index)
-            if column.compression not in layout.compressions:
-                raise ParquetError("a column is compressed otherwise, or has other rows")
-            if layout.leaves == len(layout.columns) and column.num_values != group.num_rows:
+            # A list has as many values as all its rows together.
+            rows_of_it = "." in column.path_in_schema or column.num_values == group.num_rows
+            if column.compression not in layout.compressions or not rows_of_it:
                 raise ParquetError("a column is compressed otherwise, or has other rows")
             if column.total_uncompressed_size > rows * layout.row_bytes + SPARE_BYTES:
                 raise ParquetError("a column that is too large for its rows")

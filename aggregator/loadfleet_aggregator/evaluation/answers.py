@@ -32,12 +32,14 @@ class HostAnswers:
 
 def asked(answers: HostAnswers) -> Mask:
     """Which questions were asked of it."""
-    return np.not_equal(answers.codes & ANSWER, NOT_ASKED)
+    mask: Mask = np.not_equal(answers.codes & ANSWER, NOT_ASKED)
+    return mask
 
 
 def right(answers: HostAnswers) -> Mask:
     """Which it answered rightly."""
-    return np.not_equal(answers.codes & RIGHT, 0)
+    mask: Mask = np.not_equal(answers.codes & RIGHT, 0)
+    return mask
 
 
 def comparable(told: Mapping[str, HostAnswers]) -> dict[str, HostAnswers]:

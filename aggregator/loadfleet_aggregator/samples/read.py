@@ -32,7 +32,6 @@ SCHEMA = {
 LAYOUT = Layout(
     name=SAMPLES,
     columns=SCHEMA,
-    leaves=len(SCHEMA),
     row_bytes=64,
     # What we write; neither makes more than some twenty bytes of one.
     compressions=frozenset({"SNAPPY", "UNCOMPRESSED"}),
