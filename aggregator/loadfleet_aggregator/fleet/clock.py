@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 WARN_S = 2.0
 """A clock farther off than this makes logs and sensors of several hosts hard to put together."""
+MOST_OFFSET_S = 100 * 366 * 86_400.0
+"""A century. A host may say anything of its clock; one that says more tells no time."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,21 @@ def read_clock(before: float, first: float, last: float, after: float) -> ClockR
 
     The controller's clock ``before`` it asked and ``after`` it had the answer, and the host's as
     it began (``first``) and ended (``last``) to answer; all in seconds. None if they cannot be
-    those of one question: a clock was set meanwhile.
+    those of one question: a clock was set meanwhile, or the host's tells no time.
     """
     round_trip = (after - before) - (last - first)
-    if last < first or round_trip < 0:
+    offset = ((first - before) + (last - after)) / 2
+    if last < first or round_trip < 0 or not abs(offset) <= MOST_OFFSET_S:
         return None
-    return ClockReading(((first - before) + (last - after)) / 2, round_trip / 2)
+    return ClockReading(offset, round_trip / 2)
+
+
+def controller_time(at: datetime, offset_s: float) -> datetime:
+    """A moment of a host's clock on the controller's; as it is where no date would be left."""
+    try:
+        return at - timedelta(seconds=offset_s)
+    except OverflowError:
+        return at
 
 
 class ClockWatch:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
+from ...fleet.clock import controller_time
 from ...timeline.model import TimeAxis
 from ..charts.marks import Series
 from ..charts.timeline import QUANTITIES, Run, Timeline, draw_timeline
@@ -78,13 +78,13 @@ def host_timeline(report: FleetReport, host: PlacedHost) -> Timeline | None:
 
 def runs_of(host: PlacedHost) -> list[Run]:
     """By the controller's clock, as the axis is."""
-    offset = timedelta(seconds=host.host.clock_offset_s or 0.0)
+    offset_s = host.host.clock_offset_s or 0.0
     return [
         Run(
             phase.name,
             phase.mode,
-            phase.started_utc - offset,
-            phase.ended_utc - offset,
+            controller_time(phase.started_utc, offset_s),
+            controller_time(phase.ended_utc, offset_s),
             phase.valid,
         )
         for phase in host.host.phases

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
-from loadfleet_aggregator.fleet.clock import ClockReading, ClockWatch, read_clock
+from loadfleet_aggregator.fleet.clock import (
+    ClockReading,
+    ClockWatch,
+    controller_time,
+    read_clock,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +40,25 @@ def test_a_clock_that_was_set_meanwhile_tells_nothing(
     moments: tuple[float, float, float, float],
 ) -> None:
     assert read_clock(*moments) is None
+
+
+@pytest.mark.parametrize("now", [-1e300, 1e15, float("nan"), float("inf")])
+def test_a_host_that_says_no_time_tells_nothing(now: float) -> None:
+    assert read_clock(1e9, now, now, 1e9) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "offset_s", "there"),
+    [
+        (datetime(2027, 1, 15, 8, tzinfo=UTC), 60.0, datetime(2027, 1, 15, 7, 59, tzinfo=UTC)),
+        (datetime.min.replace(tzinfo=UTC), 60.0, datetime.min.replace(tzinfo=UTC)),
+        (datetime.max.replace(tzinfo=UTC), -1e300, datetime.max.replace(tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_put_on_the_controllers_clock_as_far_as_there_are_dates(
+    at: datetime, offset_s: float, there: datetime
+) -> None:
+    assert controller_time(at, offset_s) == there
 
 
 def test_of_many_readings_that_with_the_least_round_trip_counts() -> None:
