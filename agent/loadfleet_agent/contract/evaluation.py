@@ -19,6 +19,7 @@ MMLU_COMMIT = "c30699e8356da336a370243923dbaf21066bb9fe"
 """Of cais/mmlu on the Hugging Face hub; pinned, for a branch may move."""
 MMLU_QUESTIONS = {"test": 14_042, "validation": 1_531}
 """Of the 57 subjects together (Hendrycks et al., arXiv 2009.03300, and the dataset's card)."""
+MMLU_SPLITS = ("test", "validation", "dev")
 MMLU_SHOTS = 5
 """The dev split has five questions of each subject, and no more."""
 MMLU_MAX_MODEL_LEN = 4_096

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..contract.base import LONGEST_TEXT
 from ..contract.evaluation import LETTERS, MMLU_SUBJECTS, SubjectScore
 from .language_model import Asked
 from .tasks import LoadedTask
@@ -31,6 +32,8 @@ class Answer:
     """As lm_eval's metric has it."""
     log_probabilities: tuple[float, ...] | None
     """Of the four letters; None where the answer was generated."""
+    response: str | None
+    """What was generated, stop string and what follows left out; None where nothing was."""
     prompt: Asked
 
 
@@ -69,6 +72,7 @@ def _answer(
         letter=letter,
         correct=bool(correct),
         log_probabilities=scored,
+        response=None if scored else str(sample["resps"][0][0])[:LONGEST_TEXT],
         prompt=asked[context],
     )
 
@@ -115,6 +119,7 @@ def write_answers(path: Path, answers: Sequence[Answer]) -> None:
             [None if a.log_probabilities is None else list(a.log_probabilities) for a in answers],
             pa.list_(pa.float32()),
         ),
+        "response": pa.array([a.response for a in answers], pa.string()),
         "prompt_sha256": pa.array([a.prompt.sha256 for a in answers], pa.binary(32)),
         "prompt_tokens": pa.array([a.prompt.tokens for a in answers], pa.uint32()),
     }

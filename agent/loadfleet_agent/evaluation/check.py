@@ -3,8 +3,6 @@ long."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,7 @@ def check_evaluations(plan: RunPlan, model: ModelFacts, home: Path, tell: Tell) 
     encoder = PromptEncoder(Path(model.path))
     leaves = [(task, name) for task in loaded for name in task.tasks]
     for number, (task, name) in enumerate(leaves, start=1):
-        with quiet():
-            instances = build_requests(task, name, encoder)
+        instances = build_requests(task, name, encoder)
         require_fit(task, name, instances, encoder, plan.engine.max_model_len)
         tell(number, len(leaves))
 
@@ -87,10 +84,3 @@ def _lengths(name: str, instances: list[Any], encoder: PromptEncoder) -> Iterato
                 "greedily",
             )
         yield item.doc_id, len(prompt) + wanted.max_tokens
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the progress bars of libraries that ask no variable."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield

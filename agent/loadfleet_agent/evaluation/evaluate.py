@@ -32,7 +32,6 @@ from ..engine.base import Engine
 from ..failure import RunFailure
 from ..statistics import distribution
 from .answers import read_answers, score_by_subject, write_answers
-from .check import quiet
 from .language_model import EngineLanguageModel, Watch
 from .prompts import PromptEncoder
 from .tasks import LoadedTask, lm_eval_version, load_tasks
@@ -90,14 +89,13 @@ def _evaluate(task: LoadedTask, model: EngineLanguageModel) -> dict[str, Any]:
     random.seed(RANDOM_SEED)
     np.random.seed(NUMPY_SEED)
     try:
-        with quiet():
-            results = evaluate(
-                lm=model,
-                task_dict={"tasks": dict(task.tasks), "groups": dict(task.groups)},
-                samples=dict(task.indices),
-                apply_chat_template=task.plan.chat_template,
-                fewshot_as_multiturn=task.plan.chat_template,
-            )
+        results = evaluate(
+            lm=model,
+            task_dict={"tasks": dict(task.tasks), "groups": dict(task.groups)},
+            samples=dict(task.indices),
+            apply_chat_template=task.plan.chat_template,
+            fewshot_as_multiturn=task.plan.chat_template,
+        )
     except RunFailure:
         raise
     except Exception as error:  # a task brings its own code
