@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +39,17 @@ class Layout:
     compressions: frozenset[str]
 
 
-def read_table(path: Path, layout: Layout, rows: int, columns: Sequence[str]) -> pa.Table:
+def read_table(
+    path: Path,
+    layout: Layout,
+    rows: int,
+    columns: Sequence[str],
+    nullable: Collection[str] = (),
+) -> pa.Table:
     """These columns of a file that is to have ``rows`` rows. Raises ParquetError.
 
     Size, row count, types and encodings are looked at first, so that memory is bounded by the
-    number of rows. No value is missing.
+    number of rows. No value is missing but in ``nullable``.
     """
     import pyarrow as pa
 
@@ -56,7 +62,7 @@ def read_table(path: Path, layout: Layout, rows: int, columns: Sequence[str]) ->
         raise ParquetError(f"not a Parquet file that can be read: {text}") from error
     if table.num_rows != rows:
         raise ParquetError(f"{table.num_rows} rows could be read of {rows}")
-    if any(column.null_count for column in table.columns):
+    if any(table.column(name).null_count for name in columns if name not in nullable):
         raise ParquetError("a value is missing")
     return table
 

@@ -36,6 +36,7 @@ LAYOUT = Layout(
         "answer": "string",
         "correct": "bool",
         "log_probabilities": "list<element: float>",
+        "response": "string",
         "prompt_sha256": "fixed_size_binary[32]",
         "prompt_tokens": "uint32",
     },
@@ -120,7 +121,9 @@ def _wrong(
             taken[subject] += 1
     if not order:
         return ()
-    texts = read_table(path, LAYOUT, result.questions, ["question", "choices"])
+    texts = read_table(
+        path, LAYOUT, result.questions, ["question", "choices", "response"], {"response"}
+    )
     found = []
     for _, _, row in sorted(order)[:SHOWN]:
         choices = texts.column("choices")[row].as_py()[:MOST_CHOICES]
@@ -132,7 +135,10 @@ def _wrong(
                 question=shortened(texts.column("question")[row].as_py(), LONGEST_QUESTION),
                 choices=tuple(shortened(choice or "", LONGEST_CHOICE) for choice in choices),
                 expected=table.column("expected")[row].as_py(),
-                answer=table.column("answer")[row].as_py(),
+                answer=shortened(
+                    texts.column("response")[row].as_py() or table.column("answer")[row].as_py(),
+                    LONGEST_CHOICE,
+                ),
             )
         )
     return tuple(found)
