@@ -90,7 +90,9 @@ def test_together_the_hosts_start_at_one_moment_and_alone_by_themselves(made: Ma
     together = made.report(RUNS[0])
     joint = together["scenarios"][0]["joint"]
     assert joint["synchronised"]
-    assert joint["note"] == ""
+    # What else may be noted is how much a run so short leaves out of the common window.
+    assert "started" not in joint["note"]
+    assert "clock" not in joint["note"]
     assert joint == made.report()["scaling"][0]["joint"][0]
     for host in together["hosts"]:
         # One machine has one clock.
