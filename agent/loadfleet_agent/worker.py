@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .channel import Channel, Message
 from .contract.benchmark import Mode, Scenario
-from .contract.evaluation import EvaluationPlan
+from .contract.evaluation import LETTERS, EvaluationPlan
 from .contract.plan import RunPlan, phase_name, rate_name
 from .contract.result import EngineFacts, ModelFacts
 from .contract.run_folder import PHASES
@@ -133,7 +133,8 @@ class Worker:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _warm_up(self) -> None:
-        """Some samples in both forms of output, so that kernels and memory are ready."""
+        """Some samples in both forms of output, and scored where evaluations may score, so that
+        kernels and memory are ready."""
         engine = self._engine_ready()
         assert self._model is not None
         # Any tokens do where LoadGen has none to send.
@@ -148,6 +149,11 @@ class Worker:
             for stream in (False, True):
                 await asyncio.gather(
                     *(one(f"warm-up-{stream}-{i}", p, stream) for i, p in enumerate(prompts))
+                )
+            if self._plan.evaluations:
+                letters = [[token] for token in prompts[0][: len(LETTERS)]]
+                await asyncio.gather(
+                    *(engine.score(f"warm-up-{i}", p, letters) for i, p in enumerate(prompts))
                 )
 
         try:

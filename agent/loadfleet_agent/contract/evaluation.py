@@ -122,6 +122,11 @@ class SyntheticMmlu(Frozen):
 
     source: Literal["synthetic"] = "synthetic"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    size: Literal["small", "full"] = Field(
+        default="small",
+        description="questions of the test split: small 456, full 14,042, as many of each subject "
+        "as MMLU has",
+    )
 
 
 MmluData = Annotated[HubMmlu | MmluFolder | SyntheticMmlu, Field(discriminator="source")]
@@ -347,7 +352,10 @@ class EvaluationResult(Timed):
     score: EvaluationScore | None = Field(description="of the questions asked here; None: not MMLU")
     prompt_tokens: TokenCounts
     output_tokens: Count = Field(description="generated, of all answers")
-    duration_s: Amount = Field(description="of the engine's answers, without what is before")
+    duration_s: Amount = Field(
+        description="from lm_eval's requests to the answers: prompts made to token ids, and the "
+        "engine's work; without what is before and after"
+    )
     questions_per_second: Rate
     prompt_tokens_per_second: Rate
     output_tokens_per_second: Rate

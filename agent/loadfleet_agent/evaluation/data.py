@@ -46,10 +46,10 @@ def find_mmlu(data: MmluData, home: Path) -> MmluPlace:
                 f"{folder / CARD}: not there: no folder in the hub's format",
             )
         return MmluPlace(folder.resolve(), "path", folder.name, str(folder))
-    folder = made_folder(home, data.seed)
+    folder = made_folder(home, data)
     if not (folder / CARD).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        make_questions(folder, data.seed)
+        make_questions(folder, data)
     origin = f"made-up sums, generator {GENERATOR}, seed {data.seed}"
     return MmluPlace(folder, "synthetic", "synthetic", origin)
 

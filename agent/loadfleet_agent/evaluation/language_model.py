@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ class Progress:
     output_tokens: int = 0
     prompt_tokens: list[int] = field(default_factory=list)
     busy_s: float = 0.0
-    """In which the engine had questions."""
+    """In which lm_eval waited for answers: prompts become token ids, the engine works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +134,18 @@ class EngineLanguageModel(TemplateLM):  # type: ignore[misc]  # lm_eval is not l
         disable_tqdm: bool = False,  # noqa: ARG002
     ) -> list[tuple[float, bool]]:
         texts = [request.args for request in requests]
-        pairs = self._encoder.encode_pairs(texts)
-        for (context, _), pair in zip(texts, pairs, strict=True):
-            self._note(context, pair.context)
-        return [(item.log_probability, item.greedy) for item in self._score(pairs)]
+        with self._busy():
+            pairs = self._encoder.encode_pairs(texts)
+            for (context, _), pair in zip(texts, pairs, strict=True):
+                self._note(context, pair.context)
+            return [(item.log_probability, item.greedy) for item in self._score(pairs)]
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
     ) -> list[tuple[float, bool]]:
         pairs = [Pair(tuple(context), tuple(after)) for _, context, after in requests]
-        return [(item.log_probability, item.greedy) for item in self._score(pairs)]
+        with self._busy():
+            return [(item.log_probability, item.greedy) for item in self._score(pairs)]
 
     def loglikelihood_rolling(
         self,
@@ -152,22 +154,25 @@ class EngineLanguageModel(TemplateLM):  # type: ignore[misc]  # lm_eval is not l
     ) -> list[float]:
         pairs: list[Pair] = []
         counts: list[int] = []
-        room = self.max_length - 2
-        for request in requests:
-            (text,) = request.args
-            windows = [
-                make_disjoint_window(window)
-                for window in get_rolling_token_windows(
-                    token_list=self.tok_encode(text),
-                    prefix_token=self.prefix_token_id,
-                    max_seq_len=room,
-                    context_len=1,
-                )
-            ]
-            pairs += [Pair(tuple(before), tuple(after)) for before, after in windows]
-            counts.append(len(windows))
-        scores = iter(self._score(pairs))
-        return [sum(next(scores).log_probability for _ in range(count)) for count in counts]
+        with self._busy():
+            for request in requests:
+                (text,) = request.args
+                windows = self._windows(text)
+                pairs += windows
+                counts.append(len(windows))
+            scores = iter(self._score(pairs))
+            return [sum(next(scores).log_probability for _ in range(count)) for count in counts]
+
+    def _windows(self, text: str) -> list[Pair]:
+        """A text in parts that fit, each after what the context has room for of those before."""
+        windows = get_rolling_token_windows(
+            token_list=self.tok_encode(text),
+            prefix_token=self.prefix_token_id,
+            max_seq_len=self.max_length - 2,
+            context_len=1,
+        )
+        found = map(make_disjoint_window, windows)
+        return [Pair(tuple(before), tuple(after)) for before, after in found]
 
     def generate_until(
         self,
@@ -175,13 +180,14 @@ class EngineLanguageModel(TemplateLM):  # type: ignore[misc]  # lm_eval is not l
         disable_tqdm: bool = False,  # noqa: ARG002
     ) -> list[str]:
         texts = [request.args[0] for request in requests]
-        prompts = self._encoder.encode(texts)
-        for text, prompt in zip(texts, prompts, strict=True):
-            self._note(text, prompt)
-        wanted = [generation_of(request.args[1], self._encoder.end) for request in requests]
-        work = [self._generate(*item) for item in zip(prompts, wanted, strict=True)]
-        self.progress.prompt_tokens += map(len, prompts)
-        return self._ask(work)
+        with self._busy():
+            prompts = self._encoder.encode(texts)
+            for text, prompt in zip(texts, prompts, strict=True):
+                self._note(text, prompt)
+            wanted = [generation_of(request.args[1], self._encoder.end) for request in requests]
+            work = [self._generate(*item) for item in zip(prompts, wanted, strict=True)]
+            self.progress.prompt_tokens += map(len, prompts)
+            return self._ask(work)
 
     # Over the engine.
 
@@ -240,7 +246,6 @@ class EngineLanguageModel(TemplateLM):  # type: ignore[misc]  # lm_eval is not l
 
     def _ask(self, work: list[Coroutine[Any, Any, Result]]) -> list[Result]:
         self.progress.total += len(work)
-        began = time.monotonic()
         self._working = asyncio.run_coroutine_threadsafe(_all(work), self._loop)
         if self._is_aborted:
             self._working.cancel()
@@ -252,6 +257,13 @@ class EngineLanguageModel(TemplateLM):  # type: ignore[misc]  # lm_eval is not l
             raise RunFailure(FailureCode.STOPPED, "stopped") from error
         finally:
             self._working = None
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
             self.progress.busy_s += time.monotonic() - began
 
 

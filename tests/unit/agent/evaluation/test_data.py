@@ -50,8 +50,8 @@ def test_made_questions_are_sums_with_one_right_answer(made: MmluPlace) -> None:
 
 
 def test_a_seed_makes_the_same_questions_anywhere(made: MmluPlace, tmp_path: Path) -> None:
-    make_questions(tmp_path / "again", 0)
-    make_questions(tmp_path / "other", 1)
+    make_questions(tmp_path / "again", SyntheticMmlu())
+    make_questions(tmp_path / "other", SyntheticMmlu(seed=1))
     name = "virology/test-00000-of-00001.parquet"
     assert pq.read_table(tmp_path / "again" / name) == pq.read_table(made.folder / name)
     assert pq.read_table(tmp_path / "other" / name) != pq.read_table(made.folder / name)
