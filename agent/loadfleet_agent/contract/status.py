@@ -77,8 +77,9 @@ HINTS: dict[FailureCode, str] = {
     "tokenizer",
     FailureCode.PROMPT_TOO_LONG: "raise engine.max_model_len; prompts are never truncated",
     FailureCode.UNKNOWN_TASK: "correct the name in evaluations; lm_eval ls tasks names all",
-    FailureCode.EVALUATION_DATA: "fetch it with: loadfleet-agent download-dataset, put a copy in "
-    "the hub's own format there and name it in mmlu_data, or set mmlu_data to synthetic",
+    FailureCode.EVALUATION_DATA: "MMLU: fetch it with: loadfleet-agent download-dataset --source "
+    "mmlu, put a copy in the hub's own format there and name it in mmlu_data, or set mmlu_data to "
+    "synthetic; another task: docs/mmlu.md tells how its data gets into that folder",
     FailureCode.EVALUATION: "read engine.log; what lm_eval said of the task is there",
     FailureCode.PUNKT_MISSING: "deploy the agent from its wheelhouse, which carries the data, or "
     "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",

@@ -145,8 +145,8 @@ def _lines(item: FleetEvaluation) -> list[str]:
         )
     if item.identical is not None:
         found.append(
-            f"{number(100 * item.identical, 2)} % of {item.compared:,} answers are the same on "
-            "all hosts"
+            f"to {number(100 * item.identical, 2)} % of {item.compared:,} questions all hosts gave "
+            "the same letter, or none"
         )
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from loadfleet_agent.contract.evaluation import (
+    MMLU_QUESTIONS,
     MMLU_REPO,
     MMLU_SUBJECTS,
     HubMmlu,
@@ -19,7 +20,7 @@ from loadfleet_agent.contract.evaluation import (
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.fetch.hub import fetch_mmlu
 from loadfleet_agent.evaluation.data import MmluPlace, find_mmlu, questions_sha256
-from loadfleet_agent.evaluation.made_questions import SPLITS, make_questions
+from loadfleet_agent.evaluation.made_questions import SPLITS, TEST_QUESTIONS, make_questions
 from loadfleet_agent.failure import RunFailure
 
 from ..dataset.hub_dataset import DatasetMirror
@@ -55,6 +56,18 @@ def test_a_seed_makes_the_same_questions_anywhere(made: MmluPlace, tmp_path: Pat
     name = "virology/test-00000-of-00001.parquet"
     assert pq.read_table(tmp_path / "again" / name) == pq.read_table(made.folder / name)
     assert pq.read_table(tmp_path / "other" / name) != pq.read_table(made.folder / name)
+
+
+def test_the_full_size_has_as_many_questions_of_each_subject_as_mmlu(
+    made: MmluPlace, tmp_path: Path
+) -> None:
+    assert list(TEST_QUESTIONS) == list(MMLU_SUBJECTS)
+    assert sum(TEST_QUESTIONS.values()) == MMLU_QUESTIONS["test"]
+    full = find_mmlu(SyntheticMmlu(size="full"), tmp_path)
+    name = "anatomy/test-00000-of-00001.parquet"
+    rows = pq.read_table(full.folder / name)
+    assert rows.num_rows == 135
+    assert rows.slice(0, SPLITS["test"]) == pq.read_table(made.folder / name)
 
 
 def test_questions_of_the_hub_are_brought_and_found(mirror: DatasetMirror, tmp_path: Path) -> None:

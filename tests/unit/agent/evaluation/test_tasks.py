@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,21 @@ def test_an_unknown_task_is_told_with_names_that_are_near(evaluation_home: Path)
 
 
 def test_a_task_whose_data_is_not_here_is_told(evaluation_home: Path) -> None:
-    with pytest.raises(RunFailure, match="gsm8k: its data cannot be loaded") as raised:
+    with pytest.raises(
+        RunFailure, match="gsm8k: its data cannot be loaded from .*/evaluations/datasets"
+    ) as raised:
         load_tasks([EvaluationPlan(task="gsm8k")], evaluation_home)
     assert raised.value.code is FailureCode.EVALUATION_DATA
     assert "\n" not in raised.value.message
+
+
+def test_a_package_that_a_task_lacks_is_told(
+    evaluation_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "langdetect", None)
+    with pytest.raises(RunFailure, match="^ifeval: lm_eval's task needs langdetect$") as raised:
+        load_tasks([EvaluationPlan(task="ifeval")], evaluation_home)
+    assert raised.value.code is FailureCode.PACKAGE_MISSING
 
 
 def test_a_folder_that_lacks_a_subject_is_told(
