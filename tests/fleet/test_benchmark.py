@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ def test_the_hosts_started_at_one_moment_and_their_clocks_are_known(report: Any)
     for scenario in report["scenarios"]:
         joint = scenario["joint"]
         assert (joint["hosts"], joint["synchronised"]) == (len(GPU_HOSTS), True)
-        assert "start" not in joint["note"]
-        assert "clock" not in joint["note"]
+        assert re.fullmatch(r"([\d.]+% of the tokens belong to answers [^;]*)?", joint["note"])
     for host in report["hosts"]:
         assert abs(host["clock_offset_s"]) <= host["clock_error_s"]
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
 from markupsafe import Markup
 
 from ..text.figures import NO_VALUE, milliseconds, number, signed_share
@@ -13,10 +19,15 @@ from ..text.markdown import cell
 from ..text.terminal import printable
 
 
-def environment(*, html: bool) -> Environment:
-    """Of the templates of one rendering, with the filters of both."""
+def environment(*, html: bool, package: str | None = None) -> Environment:
+    """Of the templates of one rendering, with the filters of both.
+
+    ``package``: another package with ``templates`` of its own, which come first.
+    """
+    loaders = [PackageLoader(package)] if package else []
+    loaders.append(PackageLoader(__package__, "templates/html" if html else "templates/markdown"))
     made = Environment(
-        loader=PackageLoader(__package__, "templates/html" if html else "templates/markdown"),
+        loader=ChoiceLoader(loaders),
         autoescape=select_autoescape(["html.j2"]) if html else False,
         undefined=StrictUndefined,
         finalize=_seen if html else _seen_without_tags,

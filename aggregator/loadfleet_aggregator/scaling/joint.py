@@ -82,6 +82,10 @@ def host_work(
     latest = int(samples.last_token_ns.max()) - phase.started_monotonic_ns
     if earliest < 0 or latest > min((lasted_s + SLACK_S) * SECOND_NS, LONGEST_NS):
         return f"{SAMPLES}: a last token lies outside of the run"
+    if latest < TICK_NS:
+        return f"{SAMPLES}: all samples ended as the run started"
+    if not samples.output_tokens.any():
+        return f"{SAMPLES}: no sample has an output token"
     offset_s = clock.offset_s if clock is not None else 0.0
     return HostWork(
         host=host,
@@ -96,7 +100,10 @@ def host_work(
 
 
 def joint_throughput(work: Sequence[HostWork], unusable: Sequence[str] = ()) -> JointThroughput:
-    """Of two hosts or more. ``unusable``: those that ran too, and whose samples tell nothing."""
+    """Of two hosts or more, each with work that took time and gave tokens, as host_work sees to.
+
+    ``unusable``: those that ran too, and whose samples tell nothing.
+    """
     begin = max(host.start_ns for host in work)
     end = min(host.end_ns for host in work)
     first, last = min(host.start_ns for host in work), max(host.end_ns for host in work)

@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import (
-    ChoiceLoader,
-    Environment,
-    PackageLoader,
-    StrictUndefined,
-    select_autoescape,
-)
+from jinja2 import Environment
 from loadfleet_agent.contract.files import write_atomic, write_model
 
 from ..intervals import Interval
 from ..report.model import REPORT_FILE
-from ..text.figures import NO_VALUE, number
-from ..text.markdown import cell
+from ..report.shown import environment
+from ..text.figures import NO_VALUE
 from .model import HostEfficiency, ScalingReport, StudyReport
 
 
@@ -38,33 +32,10 @@ def render_markdown(report: StudyReport) -> str:
 
 
 def _environment(*, html: bool) -> Environment:
-    environment = Environment(
-        # The style sheet is that of a run's report.
-        loader=ChoiceLoader(
-            [
-                PackageLoader("loadfleet_aggregator.scaling"),
-                PackageLoader("loadfleet_aggregator.report", "templates/html"),
-            ]
-        ),
-        autoescape=select_autoescape(["html.j2"]) if html else False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": _percent,
-        "range": _range,
-        "utc": lambda time: f"{time:%Y-%m-%d %H:%M:%S} UTC",
-        "bars": _bars,
-        "cell": cell,
-        "seconds": lambda value: NO_VALUE if value is None else f"{value:.3f} s",
-    }
-    return environment
-
-
-def _percent(share: float | None) -> str:
-    return NO_VALUE if share is None else f"{share * 100:.1f} %"
+    """That of a run's report, its style sheet and macros among the templates."""
+    made = environment(html=html, package=__package__)
+    made.filters |= {"range": _range, "bars": _bars}
+    return made
 
 
 def _range(interval: Interval | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,7 @@ def test_together_the_hosts_start_at_one_moment_and_alone_by_themselves(made: Ma
     joint = together["scenarios"][0]["joint"]
     assert joint["synchronised"]
     # What else may be noted is how much a run so short leaves out of the common window.
-    assert "started" not in joint["note"]
-    assert "clock" not in joint["note"]
+    assert re.fullmatch(r"([\d.]+% of the tokens belong to answers [^;]*)?", joint["note"])
     assert joint == made.report()["scaling"][0]["joint"][0]
     for host in together["hosts"]:
         # One machine has one clock.

@@ -170,6 +170,19 @@ class TestOfRealRuns:
         )
         assert found == f"its clock says that it is the year {year}"
 
+    def test_a_host_without_tokens_tells_nothing(self, host_a: HostRun) -> None:
+        samples = self.samples(host_a)
+        silent = replace(samples, output_tokens=np.zeros_like(samples.output_tokens))
+        found = host_work("host-a", self.phase(host_a), silent, None, None)
+        assert found == "samples.parquet: no sample has an output token"
+
+    def test_a_host_that_took_no_time_tells_nothing(self, host_a: HostRun) -> None:
+        phase, samples = self.phase(host_a), self.samples(host_a)
+        assert phase.started_monotonic_ns is not None
+        at_once = np.full_like(samples.last_token_ns, phase.started_monotonic_ns + TICK_NS - 1)
+        found = host_work("host-a", phase, replace(samples, last_token_ns=at_once), None, None)
+        assert found == "samples.parquet: all samples ended as the run started"
+
     def test_without_its_monotonic_clock_there_is_nothing(self, host_a: HostRun) -> None:
         old = self.phase(host_a).model_copy(update={"started_monotonic_ns": None})
         found = host_work("host-a", old, self.samples(host_a), None, None)
