@@ -11,7 +11,7 @@ from .advice import Advice, advise
 from .base import Frozen
 from .benchmark import LATENCY_LIMITS, Mode, Scenario
 from .duration import duration_text
-from .evaluation import MMLU_QUESTIONS, MMLU_SUBJECTS, EvaluationPlan
+from .evaluation import EvaluationPlan
 from .plan import RunPlan, phase_name, rate_name
 from .query_count import OFFLINE_SLACK, fixed_samples, performance_samples, plan_rules
 from .rate_search import FIRST_SHARE, OFFLINE_ALLOWANCE, offline_burst
@@ -105,17 +105,15 @@ def _steps(plan: RunPlan, given: float | None) -> Iterator[StepEstimate]:
 
 
 def _evaluation(evaluation: EvaluationPlan) -> StepEstimate:
-    known = evaluation.data is not None and evaluation.data.source == "hub"
-    questions = MMLU_QUESTIONS[evaluation.split] if known and evaluation.split else 1
-    if evaluation.samples is not None and evaluation.mmlu is not None:
-        questions = min(questions, evaluation.samples * len(MMLU_SUBJECTS)) if known else 1
+    known = evaluation.known_questions
+    questions = 1 if known is None else known
     shots = "" if evaluation.shots is None else f", {evaluation.shots}-shot"
     shard = evaluation.shard
     share = "" if shard.of == 1 else f", one of {shard.of} shards"
     return StepEstimate(
         name=evaluation.name,
         samples=max(1, questions // shard.of),
-        samples_is_least=not known,
+        samples_is_least=known is None,
         seconds=None,
         least_seconds=0,
         disk_bytes=ANSWER_BYTES * max(1, questions // shard.of),

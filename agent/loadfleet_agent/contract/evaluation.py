@@ -20,6 +20,8 @@ MMLU_COMMIT = "c30699e8356da336a370243923dbaf21066bb9fe"
 MMLU_QUESTIONS = {"test": 14_042, "validation": 1_531}
 """Of the 57 subjects together (Hendrycks et al., arXiv 2009.03300, and the dataset's card)."""
 MMLU_SPLITS = ("test", "validation", "dev")
+MADE_QUESTIONS = {"test": 8, "validation": 4, "dev": 5}
+"""Made-up ones of each subject: of dev as many as MMLU has, of the others few."""
 MMLU_SHOTS = 5
 """The dev split has five questions of each subject, and no more."""
 MMLU_MAX_MODEL_LEN = 4_096
@@ -217,6 +219,17 @@ class EvaluationPlan(Frozen):
     def mmlu(self) -> MmluTask | None:
         """Which form of MMLU it is; None: another task."""
         return MmluTask(self.task) if self.task in tuple(MmluTask) else None
+
+    @property
+    def known_questions(self) -> int | None:
+        """Of all subjects and shards, as far as it is known before the data is looked at."""
+        if self.split is None or self.data is None or self.data.source == "path":
+            return None
+        subjects = len(MMLU_SUBJECTS)
+        whole = MMLU_QUESTIONS[self.split]
+        if self.data.source == "synthetic" and (self.data.size, self.split) != ("full", "test"):
+            whole = subjects * MADE_QUESTIONS[self.split]
+        return whole if self.samples is None else min(whole, subjects * self.samples)
 
     @property
     def name(self) -> str:

@@ -16,11 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from ..contract.evaluation import LETTERS, MMLU_SUBJECTS, SyntheticMmlu
+from ..contract.evaluation import LETTERS, MADE_QUESTIONS, MMLU_SUBJECTS, SyntheticMmlu
 from ..contract.files import write_atomic
 
-SPLITS = {"test": 8, "validation": 4, "dev": 5}
-"""Questions of each subject; dev as many as MMLU has, the others few: all of them in a minute."""
 _TEST_QUESTIONS = (
     "abstract_algebra 100 anatomy 135 astronomy 152 business_ethics 100 clinical_knowledge 265 "
     "college_biology 144 college_chemistry 100 college_computer_science 100 "
@@ -81,7 +79,7 @@ def make_questions(folder: Path, data: SyntheticMmlu) -> None:
 
 def _counts(subject: str, data: SyntheticMmlu) -> dict[str, int]:
     """Questions of each split; a size adds questions and changes none."""
-    return SPLITS | ({"test": TEST_QUESTIONS[subject]} if data.size == "full" else {})
+    return MADE_QUESTIONS | ({"test": TEST_QUESTIONS[subject]} if data.size == "full" else {})
 
 
 _SCHEMA = pa.schema(
@@ -130,7 +128,7 @@ def _card() -> dict[str, Any]:
             {
                 "config_name": subject,
                 "data_files": [
-                    {"split": split, "path": f"{subject}/{split}-*"} for split in SPLITS
+                    {"split": split, "path": f"{subject}/{split}-*"} for split in MADE_QUESTIONS
                 ],
             }
             for subject in MMLU_SUBJECTS

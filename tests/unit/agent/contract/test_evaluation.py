@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from loadfleet_agent.contract.base import utc_now
 from loadfleet_agent.contract.distribution import Distribution
+from loadfleet_agent.contract.estimate import estimate_run
 from loadfleet_agent.contract.evaluation import (
     MMLU_SUBJECTS,
     EvaluationData,
@@ -240,3 +241,25 @@ def test_counts_that_do_not_add_up_are_refused() -> None:
         result(subject("virology", 2, 3), questions=4)
     with pytest.raises(ValueError, match="do not agree"):
         subject("virology", 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "questions"),
+    [
+        ({}, 14_042),
+        ({"mmlu_split": "validation"}, 1_531),
+        ({"mmlu_samples": 2}, 114),
+        ({"mmlu_data": {"source": "synthetic"}}, 456),
+        ({"mmlu_data": {"source": "synthetic"}, "mmlu_samples": 100}, 456),
+        ({"mmlu_data": {"source": "synthetic", "size": "full"}}, 14_042),
+        ({"mmlu_data": {"source": "synthetic", "size": "full"}, "mmlu_split": "validation"}, 228),
+        ({"mmlu_data": {"source": "path", "path": "/data/mmlu"}}, None),
+    ],
+)
+def test_an_estimate_counts_the_questions_that_are_known(
+    settings: dict[str, object], questions: int | None
+) -> None:
+    asked = plan(benchmarks=["mmlu"], **settings)
+    assert asked.evaluations[0].known_questions == questions
+    (step,) = estimate_run(asked).steps
+    assert (step.samples, step.samples_is_least) == (questions or 1, questions is None)

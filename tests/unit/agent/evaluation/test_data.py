@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from loadfleet_agent.contract.evaluation import (
+    MADE_QUESTIONS,
     MMLU_QUESTIONS,
     MMLU_REPO,
     MMLU_SUBJECTS,
@@ -20,7 +21,7 @@ from loadfleet_agent.contract.evaluation import (
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.dataset.fetch.hub import fetch_mmlu
 from loadfleet_agent.evaluation.data import MmluPlace, find_mmlu, questions_sha256
-from loadfleet_agent.evaluation.made_questions import SPLITS, TEST_QUESTIONS, make_questions
+from loadfleet_agent.evaluation.made_questions import TEST_QUESTIONS, make_questions
 from loadfleet_agent.failure import RunFailure
 
 from ..dataset.hub_dataset import DatasetMirror
@@ -38,7 +39,7 @@ def mirror(made: MmluPlace, tmp_path: Path) -> Iterator[DatasetMirror]:
 
 def test_made_questions_are_sums_with_one_right_answer(made: MmluPlace) -> None:
     for subject in MMLU_SUBJECTS:
-        for split, count in SPLITS.items():
+        for split, count in MADE_QUESTIONS.items():
             rows = pq.read_table(
                 made.folder / subject / f"{split}-00000-of-00001.parquet"
             ).to_pylist()
@@ -67,7 +68,7 @@ def test_the_full_size_has_as_many_questions_of_each_subject_as_mmlu(
     name = "anatomy/test-00000-of-00001.parquet"
     rows = pq.read_table(full.folder / name)
     assert rows.num_rows == 135
-    assert rows.slice(0, SPLITS["test"]) == pq.read_table(made.folder / name)
+    assert rows.slice(0, MADE_QUESTIONS["test"]) == pq.read_table(made.folder / name)
 
 
 def test_questions_of_the_hub_are_brought_and_found(mirror: DatasetMirror, tmp_path: Path) -> None:

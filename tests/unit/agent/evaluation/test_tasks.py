@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from loadfleet_agent.contract.evaluation import (
+    MADE_QUESTIONS,
     MMLU_SUBJECTS,
     EvaluationPlan,
     MmluFolder,
@@ -16,7 +17,6 @@ from loadfleet_agent.contract.evaluation import (
 )
 from loadfleet_agent.contract.status import FailureCode
 from loadfleet_agent.evaluation.data import MmluPlace
-from loadfleet_agent.evaluation.made_questions import SPLITS
 from loadfleet_agent.evaluation.tasks import load_tasks
 from loadfleet_agent.failure import RunFailure
 
@@ -27,9 +27,9 @@ from .test_prompts import plan
 def test_all_subjects_of_the_split_are_asked(split: str, evaluation_home: Path) -> None:
     (task,) = load_tasks([plan(MmluTask.MMLU, split=split, samples=None)], evaluation_home)
     assert sorted(task.subjects.values()) == sorted(MMLU_SUBJECTS)
-    assert set(map(len, task.indices.values())) == {SPLITS[split]}
+    assert set(map(len, task.indices.values())) == {MADE_QUESTIONS[split]}
     assert (task.split, task.shots) == (split, 0)
-    assert task.data.questions == 57 * SPLITS[split]
+    assert task.data.questions == 57 * MADE_QUESTIONS[split]
     assert "mmlu" in task.groups
     assert "mmlu_stem" in task.groups
 
