@@ -15,6 +15,8 @@ LOCKS = Path(__file__).parent
 ROOT = LOCKS.parent
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 AGENT = "agent/pyproject.toml"
+RUNS = ("run", "data", "evaluate", "fast-rouge", "tune")
+"""Extras of an environment that runs, beside its engine."""
 
 
 def compile_lock(target: str, *arguments: str) -> None:
@@ -61,15 +63,15 @@ def put_torch_hashes(path: Path) -> None:
 def main() -> None:
     compile_lock("nltk-data.txt", "--no-deps", "locks/nltk-data.in")
     compile_lock(
-        "agent-cpu.txt", *extras("run", "data", "fast-rouge", "tune", "cpu"), AGENT,
+        "agent-cpu.txt", *extras(*RUNS, "cpu"), AGENT,
         "--override", "locks/no-torchvision.txt", *torch_source(),
     )  # fmt: skip
     put_torch_hashes(LOCKS / "agent-cpu.txt")
-    compile_lock("agent-cuda.txt", *extras("run", "data", "fast-rouge", "tune", "cuda"), AGENT)
+    compile_lock("agent-cuda.txt", *extras(*RUNS, "cuda"), AGENT)
     # Of the same versions as the CUDA build: a host may go from the one runtime to the other.
     cuda = ["--constraint", "locks/agent-cuda.txt"]
     compile_lock("agent-client.txt", *extras("client"), AGENT, *cuda)
-    compile_lock("agent-image.txt", *extras("run", "data", "fast-rouge", "tune"), AGENT, *cuda)
+    compile_lock("agent-image.txt", *extras(*RUNS), AGENT, *cuda)
     cpu = ["--constraint", "locks/agent-cpu.txt"]
     compile_lock(
         "controller.txt", AGENT, "aggregator/pyproject.toml", *cpu,

@@ -19,6 +19,7 @@ from .contract.plan import RunPlan
 from .contract.profile import Build
 from .contract.run_folder import ENGINE_LOG
 from .contract.status import FailureCode
+from .evaluation.offline import offline_environment
 from .failure import RunFailure
 from .host.memory import oom_kills
 
@@ -151,4 +152,6 @@ def engine_environment(plan: RunPlan, home: Path) -> dict[str, str]:
     }
     if plan.build is Build.CPU:
         fixed["VLLM_CPU_KVCACHE_SPACE"] = str(plan.engine.cpu_kv_cache_gib)
+    if plan.evaluations:
+        fixed |= offline_environment(home)
     return os.environ | fixed | plan.environment

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +24,7 @@ from .barrier import await_start, clear_start
 from .contract.base import utc_now
 from .contract.benchmark import Mode, Scenario
 from .contract.energy import PhaseEnergy, phase_energies
+from .contract.evaluation import EvaluationPlan, EvaluationResult
 from .contract.files import write_atomic, write_model
 from .contract.gate import GateFinding, check_configurations
 from .contract.host import HostFacts
@@ -44,6 +45,7 @@ from .contract.run_folder import (
     ACCURACY_LOG,
     ACCURACY_TEXT,
     ENGINE_FACTS,
+    EVALUATION_RESULT,
     HOST_FACTS,
     MANIFEST,
     NOT_IN_MANIFEST,
@@ -57,6 +59,7 @@ from .contract.run_folder import (
 from .contract.status import Failure, FailureCode, Level, State, Status, make_failure
 from .dataset.library import SampleLibrary, build_library
 from .engine_process import EngineProcess
+from .evaluation.offline import offline_environment
 from .failure import RunFailure, explain_os_error
 from .host.facts import boot_id, changed_facts, host_facts
 from .host.telemetry import Telemetry
@@ -70,14 +73,39 @@ RESERVE_BYTES = 1 << 20
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGUSR1)
 
 
-def prepare(plan: RunPlan, home: Path) -> tuple[ModelFacts, SampleLibrary, Path]:
-    """Model, samples and NLTK data, ready on this host. Raises RunFailure."""
+def prepare(
+    plan: RunPlan, home: Path, tell: Callable[[int, int], None] = lambda *_: None
+) -> tuple[ModelFacts, SampleLibrary | None, Path]:
+    """Model, samples and NLTK data, ready on this host; samples only for LoadGen's runs.
+
+    All that evaluations will ask is tried; ``tell`` gets how far that is. Raises RunFailure.
+    """
     folder, name = resolve_model(plan.model, home)
     facts = model_facts(folder, name)
     if unmet := unmet_by_model(plan.needs, facts.precision):
         raise RunFailure(FailureCode.UNFIT_MODEL, f"{facts.path}: {unmet}")
-    library = build_library(plan, facts, home)
-    return facts, library, install_punkt(home / "cache")
+    library = build_library(plan, facts, home) if plan.scenarios else None
+    nltk_data = install_punkt(home / "cache")
+    if plan.evaluations:
+        _check_evaluations(plan, facts, home, nltk_data, tell)
+    return facts, library, nltk_data
+
+
+def _check_evaluations(
+    plan: RunPlan, model: ModelFacts, home: Path, nltk_data: Path, tell: Callable[[int, int], None]
+) -> None:
+    # The worker, which asks them, gets the same.
+    os.environ.update(offline_environment(home))
+    os.environ["NLTK_DATA"] = str(nltk_data)
+    try:
+        # lm_eval and transformers are heavy and needed here alone.
+        from .evaluation.check import check_evaluations
+
+        check_evaluations(plan, model, home, tell)
+    except ImportError as error:
+        raise RunFailure(
+            FailureCode.PACKAGE_MISSING, f"evaluations need the package {error.name or error}"
+        ) from error
 
 
 class Run:
@@ -111,6 +139,7 @@ class Run:
         self._engine_facts: EngineFacts | None = None
         self._phases: dict[str, PhaseResult] = {}
         self._rates: dict[Scenario, RateResult] = {}
+        self._evaluations: dict[str, EvaluationResult] = {}
         self._accuracy: list[Accuracy] = []
         self._warnings: list[str] = []
 
@@ -147,21 +176,26 @@ class Run:
         if unmet := unmet_by_host(self._plan.needs, self._facts.gpus):
             raise RunFailure(FailureCode.UNFIT_HOST, unmet)
         self._enter("prepare", limits.prepare_s)
-        self._model, self._library, self._nltk_data = prepare(self._plan, self._home)
-        for skipped in self._library.facts.skipped:
+        self._model, self._library, self._nltk_data = prepare(
+            self._plan, self._home, self._state.progress
+        )
+        for skipped in self._library.facts.skipped if self._library else ():
             self._warn("dataset-skipped", f"dataset {skipped.source} skipped: {skipped.reason}")
         self._restore_phases()
         self._state.barriers_ahead(
             tuple(name for name in self._plan.barriers if name not in self._phases)
         )
         missing = [phase for phase in self._plan.phases if phase_name(*phase) not in self._phases]
-        if missing:
-            self._run_phases(missing)
+        unasked = [item for item in self._plan.evaluations if item.name not in self._evaluations]
+        if missing or unasked:
+            self._run_phases(missing, unasked)
         self._enter("score", limits.score_s, unit="samples")
         self._score()
         self._enter("seal", limits.prepare_s)
 
-    def _run_phases(self, missing: list[tuple[Scenario, Mode]]) -> None:
+    def _run_phases(
+        self, missing: list[tuple[Scenario, Mode]], unasked: list[EvaluationPlan]
+    ) -> None:
         assert self._model is not None
         limits = self._plan.inactivity
         self._enter("load", limits.load_s)
@@ -189,6 +223,11 @@ class Run:
                 )
                 self._follow(engine)
                 self._adopt_phase(phase_name(scenario, mode))
+            for evaluation in unasked:
+                self._enter(evaluation.name, limits.generate_s, unit="questions")
+                engine.send("evaluate", evaluation=evaluation.model_dump(mode="json"))
+                self._follow(engine)
+                self._adopt_evaluation(evaluation)
             in_order = True
         finally:
             with self._uninterrupted():
@@ -257,6 +296,19 @@ class Run:
         for finding in result.gate:
             self._warn(f"gate-{finding.rule}", f"{name} is not valid: {finding}")
 
+    def _adopt_evaluation(self, evaluation: EvaluationPlan) -> None:
+        path = self._folder / PHASES / evaluation.name / EVALUATION_RESULT
+        result = EvaluationResult.model_validate_json(path.read_bytes())
+        self._evaluations[result.name] = result
+        said = f"{result.questions:,} questions"
+        if (score := result.score) is not None:
+            interval = score.micro_interval
+            said = (
+                f"{score.micro:.2f} % of {said} right, {interval.low:.2f} to {interval.high:.2f} "
+                "with 95 % confidence"
+            )
+        self._state.event(Level.INFO, "phase-finished", f"{result.name} finished: {said}")
+
     def _restore_phases(self) -> None:
         """Keeps what an earlier attempt has found, and its phases that are whole and valid."""
         for scenario in self._plan.searched:
@@ -270,7 +322,15 @@ class Run:
                 self._state.event(
                     Level.INFO, "phase-kept", f"{result.name} is finished already and kept"
                 )
-        if self._phases:
+        for evaluation in self._plan.evaluations:
+            folder = self._folder / PHASES / evaluation.name
+            done = _read_evaluation(folder, evaluation, self._plan.plan_hash)
+            if done is not None:
+                self._evaluations[done.name] = done
+                self._state.event(
+                    Level.INFO, "phase-kept", f"{done.name} is finished already and kept"
+                )
+        if self._phases or self._evaluations:
             earlier = self._folder / ENGINE_FACTS
             with contextlib.suppress(OSError, ValidationError):
                 self._engine_facts = EngineFacts.model_validate_json(earlier.read_bytes())
@@ -279,8 +339,9 @@ class Run:
         # rouge-score and nltk are heavy and needed here alone.
         from .accuracy.rouge import accuracy_text, score_answers
 
+        if self._library is None:
+            return
         assert self._model is not None
-        assert self._library is not None
         tokenizer = load_tokenizer(Path(self._model.path))
         for scenario, mode in self._plan.phases:
             if mode is not Mode.ACCURACY:
@@ -331,6 +392,11 @@ class Run:
             gate=between,
             accuracy=tuple(self._accuracy),
             energy=self._energy(),
+            evaluations=tuple(
+                self._evaluations[item.name]
+                for item in self._plan.evaluations
+                if item.name in self._evaluations
+            ),
             changed_facts=changed,
             warnings=tuple(self._warnings),
         )
@@ -357,6 +423,7 @@ class Run:
 
     def _between_phases(self) -> tuple[GateFinding, ...]:
         ran = {name: phase.configuration_sha256 for name, phase in self._phases.items()}
+        ran |= {name: done.configuration_sha256 for name, done in self._evaluations.items()}
         findings = check_configurations(ran)
         for finding in findings:
             self._warn(f"gate-{finding.rule}", f"the phases differ: {finding}")
@@ -452,12 +519,15 @@ def make_manifest(folder: Path, run_id: str) -> Manifest:
 
 
 def _steps(plan: RunPlan) -> Iterator[str]:
-    """Names of the plan's LoadGen runs, each scenario's search for its rate before them."""
+    """Names of the plan's LoadGen runs, each scenario's search for its rate before them, and of its
+    evaluations."""
     for item in plan.scenarios:
         if item.scenario in plan.searched:
             yield rate_name(item.scenario)
         for mode in item.modes:
             yield phase_name(item.scenario, mode)
+    for evaluation in plan.evaluations:
+        yield evaluation.name
 
 
 def _read_rate(folder: Path, plan_hash: str) -> RateResult | None:
@@ -476,6 +546,19 @@ def _read_phase(folder: Path, plan_hash: str) -> PhaseResult | None:
     except (OSError, ValidationError):
         return None
     return result if whole and result.valid and result.plan_hash == plan_hash else None
+
+
+def _read_evaluation(
+    folder: Path, evaluation: EvaluationPlan, plan_hash: str
+) -> EvaluationResult | None:
+    """The result if it is of this plan and shard, and its files are as it left them."""
+    try:
+        result = EvaluationResult.model_validate_json((folder / EVALUATION_RESULT).read_bytes())
+        whole = all(file_sha256(folder / name) == digest for name, digest in result.files.items())
+    except (OSError, ValidationError):
+        return None
+    ours = result.plan_hash == plan_hash and result.shard == evaluation.shard
+    return result if whole and ours and result.name == evaluation.name else None
 
 
 def _host_is_shutting_down() -> bool:

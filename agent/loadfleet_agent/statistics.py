@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .contract.result import Distribution
+from .contract.distribution import Distribution
 
 
 def distribution(values: Sequence[float] | np.ndarray) -> Distribution:

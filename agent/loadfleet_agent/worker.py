@@ -20,10 +20,11 @@ import traceback
 from collections.abc import Coroutine, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .channel import Channel, Message
 from .contract.benchmark import Mode, Scenario
+from .contract.evaluation import LETTERS, EvaluationPlan
 from .contract.plan import RunPlan, phase_name, rate_name
 from .contract.result import EngineFacts, ModelFacts
 from .contract.run_folder import PHASES
@@ -36,16 +37,21 @@ from .loadgen.rate_search import find_rate, measure_offline, measure_rate
 from .loadgen.run import Drive
 from .loadgen.sut import SystemUnderTest
 
+if TYPE_CHECKING:
+    from .evaluation.language_model import EngineLanguageModel
+
 Result = TypeVar("Result")
 
 PROGRESS_S = 1.0
 STOP_ENGINE_S = 30.0
 WARM_UP_SAMPLES = 16
+WARM_UP_TOKENS = 64
+"""Of each, where there are no samples."""
 
 
 class Worker:
-    """Carries out the commands load, warm-up, rate, phase, measure-offline, measure-rate and quit,
-    one after the other."""
+    """Carries out the commands load, warm-up, rate, phase, evaluate, measure-offline, measure-rate
+    and quit, one after the other."""
 
     def __init__(self, channel: Channel, plan: RunPlan, run_folder: Path, home: Path) -> None:
         self._channel = channel
@@ -60,6 +66,9 @@ class Worker:
         self._commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._sut: SystemUnderTest | None = None
         self._total = 0
+        self._facts: EngineFacts | None = None
+        self._evaluated: EngineLanguageModel | None = None
+        self._is_aborted = False
 
     def serve(self) -> None:
         """Runs until 'quit' or a failure."""
@@ -95,6 +104,8 @@ class Worker:
                 told = command["start_utc"]
                 start = None if told is None else datetime.fromisoformat(told)
                 self._run_phase(scenario, mode, command["target_qps"], start)
+            case "evaluate":
+                self._evaluate(EvaluationPlan.model_validate(command["evaluation"]))
             case "rate":
                 scenario = Scenario(command["scenario"])
                 self._find_rate(scenario, command["offline_samples_per_second"])
@@ -105,7 +116,8 @@ class Worker:
                 self._measure_rate(Path(command["folder"]), scenario, command["first_qps"])
 
     def _load(self, model: ModelFacts) -> None:
-        self._library = build_library(self._plan, model, self._home)
+        if self._plan.scenarios:
+            self._library = build_library(self._plan, model, self._home)
         try:
             self._engine = make_engine(self._plan, model)
             facts: EngineFacts = self._on_loop(self._engine.start())
@@ -116,7 +128,7 @@ class Worker:
             ) from error
         except EngineStartError as error:
             raise RunFailure(error.code, str(error)) from error
-        self._model = model
+        self._model, self._facts = model, facts
         self._configuration = configuration_sha256(self._plan, facts, model, self._library)
         self._channel.send("loaded", engine=facts.model_dump(mode="json"))
 
@@ -125,18 +137,27 @@ class Worker:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _warm_up(self) -> None:
-        """Some samples in both forms of output, so that kernels and memory are ready."""
-        engine, library = self._ready()
+        """Some samples in both forms of output, and scored where evaluations may score, so that
+        kernels and memory are ready."""
+        engine = self._engine_ready()
+        assert self._model is not None
+        # Any tokens do where LoadGen has none to send.
+        made = [list(range(min(WARM_UP_TOKENS, self._model.vocabulary)))] * WARM_UP_SAMPLES
+        prompts = self._library.prompts[:WARM_UP_SAMPLES] if self._library else made
 
         async def one(name: str, prompt: list[int], stream: bool) -> None:
             async for _ in engine.generate(name, prompt, stream=stream):
                 pass
 
         async def several() -> None:
-            prompts = library.prompts[:WARM_UP_SAMPLES]
             for stream in (False, True):
                 await asyncio.gather(
                     *(one(f"warm-up-{stream}-{i}", p, stream) for i, p in enumerate(prompts))
+                )
+            if self._plan.evaluations:
+                letters = [[token] for token in prompts[0][: len(LETTERS)]]
+                await asyncio.gather(
+                    *(engine.score(f"warm-up-{i}", p, letters) for i, p in enumerate(prompts))
                 )
 
         try:
@@ -158,6 +179,25 @@ class Worker:
         with self._driving(folder, start_utc) as (library, drive):
             run_phase(self._plan, phase, target_qps, library, stop_ids, self._configuration, drive)
         self._channel.send("phase-done")
+
+    def _evaluate(self, evaluation: EvaluationPlan) -> None:
+        # lm_eval is heavy and needed here alone.
+        from .evaluation.evaluate import Deployment, run_evaluation
+
+        engine = self._engine_ready()
+        assert self._model is not None
+        assert self._facts is not None
+        deployment = Deployment(
+            self._plan, self._model, self._facts, engine, self._loop, self._configuration
+        )
+        folder = self._run_folder / PHASES / evaluation.name
+        run_evaluation(evaluation, deployment, folder, self._home, self._watch_evaluation)
+        self._channel.send("phase-done")
+
+    def _watch_evaluation(self, model: EngineLanguageModel | None) -> None:
+        self._evaluated = model
+        if model is not None and self._is_aborted:
+            model.abort()
 
     def _find_rate(self, scenario: Scenario, offline_samples_per_second: float | None) -> None:
         folder = self._run_folder / PHASES / rate_name(scenario)
@@ -195,29 +235,41 @@ class Worker:
     def _watch_progress(self, sut: SystemUnderTest, total: int) -> None:
         self._sut, self._total = sut, total
 
-    def _ready(self) -> tuple[Engine, SampleLibrary]:
-        if self._engine is None or self._library is None:
+    def _engine_ready(self) -> Engine:
+        if self._engine is None:
             raise RuntimeError("no engine is loaded")
-        return self._engine, self._library
+        return self._engine
+
+    def _ready(self) -> tuple[Engine, SampleLibrary]:
+        if self._library is None:
+            raise RuntimeError("no samples are loaded")
+        return self._engine_ready(), self._library
 
     def _report_progress(self) -> None:
-        told = (-1, -1)
+        told = (-1, -1, -1)
         while True:
             threading.Event().wait(PROGRESS_S)
             sut = self._sut
-            if sut is None:
-                continue
-            now = (len(sut.records), sut.output_tokens)
-            if now != told:
+            now = self._progress(sut)
+            if now is not None and now != told:
                 told = now
-                total = max(self._total, sut.issued)
                 try:
-                    self._channel.send("progress", done=now[0], tokens=now[1], total=total)
+                    self._channel.send("progress", done=now[0], tokens=now[1], total=now[2])
                 except OSError:
                     return
-            if sut.failed.is_set():
+            if sut is not None and sut.failed.is_set():
                 self._report_failed_sut(sut)
                 return
+
+    def _progress(self, sut: SystemUnderTest | None) -> tuple[int, int, int] | None:
+        """What is done, its output tokens, and of how many; None between phases."""
+        if sut is not None:
+            return len(sut.records), sut.output_tokens, max(self._total, sut.issued)
+        evaluated = self._evaluated
+        if evaluated is None:
+            return None
+        progress = evaluated.progress
+        return progress.done, progress.output_tokens, progress.total
 
     def _report_failed_sut(self, sut: SystemUnderTest) -> None:
         """Offline ends by itself now; a Server run would go on to the end of its schedule, and
@@ -234,9 +286,12 @@ class Worker:
             if command["type"] != "abort":
                 self._commands.put(command)
                 continue
-            sut = self._sut
+            self._is_aborted = True
+            sut, evaluated = self._sut, self._evaluated
             if sut is not None:
                 sut.abort(RunFailure(FailureCode.STOPPED, "stopped"))
+            if evaluated is not None:
+                evaluated.abort()
             self._commands.put({"type": "quit"})
         # The run is gone, whatever ended it: nothing of ours may stay on the device.
         os.killpg(0, signal.SIGKILL)

@@ -41,7 +41,7 @@ PLATFORMS = (
     "manylinux1_x86_64",
     "linux_x86_64",
 )
-WITHOUT_WHEELS = ("rouge-score",)
+WITHOUT_WHEELS = ("langdetect", "rouge-score", "sqlitedict", "word2number")
 """Packages that PyPI has as source only; pure Python, built here."""
 PARALLEL_DOWNLOADS = 6
 KEPT = 2

@@ -1,4 +1,4 @@
-"""Bring MLPerf's samples to this host: download-dataset."""
+"""Bring MLPerf's samples, or MMLU's questions, to this host: download-dataset."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from ..contract.benchmark import Suite
 from ..contract.dataset import CNN_DAILYMAIL_COMMIT, RebuiltDataset
+from ..contract.evaluation import MMLU_COMMIT, MMLU_REPO, HubMmlu
 from .exit import guarded, refuse
 from .options import DEFAULT_HOME, Home, Json
 from .output import tell
@@ -23,6 +24,7 @@ class Origin(StrEnum):
 
     MLCOMMONS = "mlcommons"
     HUB = "hub"
+    MMLU = "mmlu"
 
 
 @app.command(
@@ -34,13 +36,15 @@ def download_dataset(
         Origin,
         typer.Option(
             help="mlcommons: MLPerf's own file, for dataset source mlcommons. "
-            "hub: CNN/DailyMail as it is published, for dataset source rebuilt."
+            "hub: CNN/DailyMail as it is published, for dataset source rebuilt. "
+            "mmlu: MMLU's questions of the hub, for benchmarks: mmlu."
         ),
     ] = Origin.MLCOMMONS,
     suite: Annotated[Suite, typer.Option(help="Whose file; mlcommons only.")] = Suite.DATACENTER,
     revision: Annotated[
-        str, typer.Option(help="Commit of the dataset, all 40 digits; hub only.")
-    ] = CNN_DAILYMAIL_COMMIT,
+        str | None,
+        typer.Option(help="Commit of the dataset, all 40 digits; hub and mmlu. Default: pinned."),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="Where to. Default: datasets, or of the hub cache/hub, of --home."),
@@ -54,15 +58,15 @@ def download_dataset(
     home: Home = DEFAULT_HOME,
     json_: Json = False,
 ) -> None:
-    """Put MLPerf's samples on this host, verified by hash, for runs without a network.
+    """Put MLPerf's samples or MMLU's questions on this host, verified, to run without a network.
 
     Broken off, it goes on where it was. What is here is not asked for again.
     """
-    if source is Origin.MLCOMMONS and (revision != CNN_DAILYMAIL_COMMIT or token_file):
-        refuse("--revision and --token-file belong to --source hub")
+    if source is Origin.MLCOMMONS and (revision or token_file):
+        refuse("--revision and --token-file belong to --source hub and mmlu")
 
     def work() -> None:
-        from ..dataset.fetch.hub import dataset_commit, fetch_hub
+        from ..dataset.fetch.hub import dataset_commit, fetch_hub, fetch_mmlu
         from ..dataset.fetch.mlcommons import MLCOMMONS, fetch_mlcommons
         from ..host.owner import become_owner
         from ..model.download import HUB, read_token
@@ -78,13 +82,22 @@ def download_dataset(
         else:
             token = read_token(token_file)
             address = endpoint or HUB
-            if not is_commit(revision):
-                repo = RebuiltDataset().repo
-                commit = dataset_commit(repo, revision, endpoint=address, token=token)
-                refuse(f"--revision {revision}: give the commit, which is now {commit}")
+            repo, pinned = (
+                (MMLU_REPO, MMLU_COMMIT)
+                if source is Origin.MMLU
+                else (RebuiltDataset().repo, CNN_DAILYMAIL_COMMIT)
+            )
+            at = revision or pinned
+            if not is_commit(at):
+                commit = dataset_commit(repo, at, endpoint=address, token=token)
+                refuse(f"--revision {at}: give the commit, which is now {commit}")
             target = (folder or home / "cache" / "hub").expanduser().absolute()
-            wanted = RebuiltDataset(revision=revision)
-            found = fetch_hub(wanted, target, endpoint=address, token=token, tell=tell)
+            if source is Origin.MMLU:
+                asked = HubMmlu(revision=at)
+                found = fetch_mmlu(asked, target, endpoint=address, token=token, tell=tell)
+            else:
+                wanted = RebuiltDataset(revision=at)
+                found = fetch_hub(wanted, target, endpoint=address, token=token, tell=tell)
         if json_:
             print(found.model_dump_json(indent=2))
         else:

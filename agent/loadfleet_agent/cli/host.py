@@ -56,11 +56,15 @@ def prepare(
         folder_for_all(home)  # of the runs that follow, which a watcher looks at
         become_owner(home)
         model, library, _ = prepare_run(resolved, home)
+        facts = library.facts if library else None
         if json_:
-            print_json({"model": model, "dataset": library.facts})
+            print_json({"model": model, "dataset": facts})
             return
         print(f"model: {model.name} in {model.path}")
-        facts = library.facts
+        for evaluation in resolved.evaluations:
+            print(f"evaluation: {evaluation.task}: its questions are here and fit")
+        if facts is None:
+            return
         for skipped in facts.skipped:
             print(f"dataset: {skipped.source} skipped: {skipped.reason}")
         print(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..contract.evaluation import EvaluationResult
 from ..contract.status import Status
 
 
@@ -42,9 +43,23 @@ def print_result(result: Any) -> None:
     for item in result.accuracy:
         verdict = {True: "passed", False: f"missed: {item.reason}", None: item.reason}[item.passed]
         print(f"  {item.scenario.value} ROUGE-1 {item.score.rouge1}: {verdict}")
+    for evaluation in result.evaluations:
+        print(f"  {evaluation.name}: {_said(evaluation)}")
     if result.failure:
         print(f"  {result.failure.phase}: {result.failure.message} [{result.failure.code.value}]")
         print(f"  {result.failure.hint}")
+
+
+def _said(evaluation: EvaluationResult) -> str:
+    labels = f" ({', '.join(evaluation.labels)})" if evaluation.labels else ""
+    if evaluation.score is None:
+        return f"{evaluation.questions:,} questions{labels}"
+    score = evaluation.score
+    return (
+        f"micro {score.micro:.2f} % ({score.micro_interval.low:.2f} to "
+        f"{score.micro_interval.high:.2f}), macro {score.macro:.2f} % of "
+        f"{score.questions:,} questions{labels}"
+    )
 
 
 def status_line(status: Status) -> str:

@@ -117,5 +117,5 @@ def _plan(settings: Path | None, sets: list[str] | None, scenario: Scenario) -> 
         rates = RateSearch(duration_s=30, probes=4)
     only = {"scenario": scenario, "modes": [Mode.PERFORMANCE], "target_qps": None}
     return RunPlan.model_validate(
-        values | {"run_id": "tune", "scenarios": [only], "rate_search": rates}
+        values | {"run_id": "tune", "scenarios": [only], "evaluations": (), "rate_search": rates}
     )

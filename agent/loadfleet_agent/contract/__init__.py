@@ -5,9 +5,10 @@ Imports nothing heavy. The aggregator imports this package and nothing else of t
 
 from .base import SCHEMA_VERSION, utc_now
 from .benchmark import Mode, Scenario
+from .distribution import Distribution
 from .host import GpuFacts, HostFacts
 from .plan import RunPlan, phase_name
-from .result import Accuracy, Distribution, HostResult, Manifest, PhaseResult, RougeScore
+from .result import Accuracy, HostResult, Manifest, PhaseResult, RougeScore
 from .settings import HostSettings, SettingsError, parse_settings, resolve_plan
 from .status import Event, Failure, FailureCode, Level, State, Status, make_failure
 

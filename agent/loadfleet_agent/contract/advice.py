@@ -130,6 +130,10 @@ def _not_closed(plan: RunPlan) -> Iterator[Advice]:
 
 def _incomplete(plan: RunPlan) -> Iterator[Advice]:
     """What a submission lacks."""
+    if not plan.scenarios:
+        text = "MLPerf's runs are left out"
+        yield Advice(kind=AdviceKind.NOT_MLPERF, setting="benchmarks", text=text)
+        return
     named = [item.scenario for item in plan.scenarios]
     for mode, kind, who in (
         (Mode.PERFORMANCE, AdviceKind.NOT_MLPERF, "every submission"),

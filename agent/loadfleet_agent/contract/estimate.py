@@ -11,6 +11,7 @@ from .advice import Advice, advise
 from .base import Frozen
 from .benchmark import LATENCY_LIMITS, Mode, Scenario
 from .duration import duration_text
+from .evaluation import EvaluationPlan
 from .plan import RunPlan, phase_name, rate_name
 from .query_count import OFFLINE_SLACK, fixed_samples, performance_samples, plan_rules
 from .rate_search import FIRST_SHARE, OFFLINE_ALLOWANCE, offline_burst
@@ -27,6 +28,8 @@ LOGS_BYTES = 115_000
 """Detail log and summary of one LoadGen run; published logs have 50 to 110 KB."""
 SAMPLE_BYTES = 70
 """One row of samples.parquet; its hash alone has 32."""
+ANSWER_BYTES = 300
+"""One row of answers.parquet with its question."""
 ACCURACY_ENTRY_BYTES = 101
 ACCURACY_TOKEN_BYTES = 8
 """One token in mlperf_log_accuracy.json, 32 bits in hex: 15.0 MB for 13,368 answers."""
@@ -64,7 +67,7 @@ def estimate_run(plan: RunPlan, offline_samples_per_second: float | None = None)
     ``offline_samples_per_second``: what the host does, e.g. of an earlier result; else
     the plan's Offline rate is taken for it, which the plan itself calls the expected one.
     """
-    steps = tuple(_steps(plan, offline_samples_per_second))
+    steps = (*_steps(plan, offline_samples_per_second), *map(_evaluation, plan.evaluations))
     total = sum(step.least_seconds if step.seconds is None else step.seconds for step in steps)
     return RunEstimate(
         steps=steps,
@@ -96,6 +99,26 @@ def _steps(plan: RunPlan, given: float | None) -> Iterator[StepEstimate]:
             step = _run(plan, item.scenario, mode, target, rate)
             yield step
             measured = measured or step.name == phase_name(Scenario.OFFLINE, Mode.PERFORMANCE)
+
+
+# Evaluations.
+
+
+def _evaluation(evaluation: EvaluationPlan) -> StepEstimate:
+    known = evaluation.known_questions
+    questions = 1 if known is None else known
+    shots = "" if evaluation.shots is None else f", {evaluation.shots}-shot"
+    shard = evaluation.shard
+    share = "" if shard.of == 1 else f", one of {shard.of} shards"
+    return StepEstimate(
+        name=evaluation.name,
+        samples=max(1, questions // shard.of),
+        samples_is_least=known is None,
+        seconds=None,
+        least_seconds=0,
+        disk_bytes=ANSWER_BYTES * max(1, questions // shard.of),
+        why=f"accuracy by lm_eval over the same engine{shots}{share}",
+    )
 
 
 # Searches.

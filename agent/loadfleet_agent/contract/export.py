@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .base import Frozen
 from .estimate import RunEstimate
+from .evaluation import EvaluationResult
 from .host import HostFacts
 from .plan import RunPlan
 from .profile import Profile
@@ -24,6 +25,7 @@ EXPORTED: tuple[type[Frozen], ...] = (
     HostFacts,
     PhaseResult,
     RateResult,
+    EvaluationResult,
     HostResult,
     Manifest,
     HostSettings,

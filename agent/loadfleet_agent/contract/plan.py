@@ -21,6 +21,7 @@ from .benchmark import (
     dataset_samples,
 )
 from .dataset import DatasetChain, DatasetLabel, not_mlperf
+from .evaluation import MOST_EVALUATIONS, EvaluationPlan
 from .model import ModelSource
 from .needs import Needs
 from .profile import Build, EngineSettings, Generation
@@ -110,7 +111,14 @@ class RunPlan(Document):
     model: ModelSource
     dataset: DatasetChain
     length: RunLength
-    scenarios: tuple[ScenarioPlan, ...] = Field(min_length=1)
+    scenarios: tuple[ScenarioPlan, ...] = Field(
+        description="LoadGen's part; empty where evaluations alone are asked for"
+    )
+    evaluations: tuple[EvaluationPlan, ...] = Field(
+        default=(),
+        max_length=MOST_EVALUATIONS,
+        description="tasks of lm_eval over the same engine, after LoadGen's runs",
+    )
     rate_search: RateSearch
     inactivity: InactivityLimits
     sync_start: bool = Field(
@@ -121,6 +129,11 @@ class RunPlan(Document):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> RunPlan:
+        if not self.scenarios and not self.evaluations:
+            raise ValueError("nothing to run: no scenario and no evaluation")
+        tasks = [item.task for item in self.evaluations]
+        if len(set(tasks)) != len(tasks):
+            raise ValueError("a task is named twice in the evaluations")
         names = [item.scenario for item in self.scenarios]
         if len(set(names)) != len(names):
             raise ValueError("a scenario is named twice")
@@ -150,12 +163,16 @@ class RunPlan(Document):
 
         When a run starts decides nothing of it: alone and together with others it is the same plan.
         """
-        return digest({key: value for key, value in self.shared.items() if key != "sync_start"})
+        # A plan without evaluations has the hash that it had before there were any.
+        left_out = {"sync_start"} if self.evaluations else {"sync_start", "evaluations"}
+        return digest({key: value for key, value in self.shared.items() if key not in left_out})
 
     @property
     def shared(self) -> dict[str, object]:
-        """The plan as JSON values without what names one run and one host."""
-        return self.model_dump(mode="json", exclude={"run_id", "host"})
+        """The plan as JSON values without what names one run and one host, and without which
+        shard of the questions is the host's."""
+        shards = {"evaluations": {"__all__": {"shard": {"index"}}}}
+        return self.model_dump(mode="json", exclude={"run_id": True, "host": True, **shards})
 
     @property
     def phases(self) -> tuple[tuple[Scenario, Mode], ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from .base import (
     MOST_GPUS,
@@ -20,11 +20,12 @@ from .base import (
     Rate,
     Sha256,
     Text,
-    UtcTime,
 )
 from .benchmark import AccuracyTarget, Mode, Scenario
 from .dataset import DatasetLabel, SkippedDataset
+from .distribution import Distribution, Timed, TokenCounts
 from .energy import PhaseEnergy
+from .evaluation import MOST_EVALUATIONS, EvaluationResult
 from .gate import GateFinding
 from .loadgen_log import LoadgenResult
 from .plan import phase_name, rate_name
@@ -32,41 +33,6 @@ from .roofline import Geometry, Precision
 from .status import Failure
 
 LONGEST_PHASE = timedelta(days=366)
-
-
-class Distribution(Frozen):
-    """Of one value over the samples of a phase."""
-
-    count: Annotated[Count, Field(ge=1)]
-    minimum: Figure
-    mean: Figure
-    p50: Figure
-    p90: Figure
-    p99: Figure
-    maximum: Figure
-
-
-def _of_tokens(value: Distribution) -> Distribution:
-    if min(value.minimum, value.mean) < 0:
-        raise ValueError("nothing has fewer than 0 tokens")
-    return value
-
-
-TokenCounts = Annotated[Distribution, AfterValidator(_of_tokens)]
-"""Tokens of a prompt or an answer."""
-
-
-class Timed(Document):
-    """Something that began and ended, by the clock of one host."""
-
-    started_utc: UtcTime
-    ended_utc: UtcTime
-
-    @model_validator(mode="after")
-    def _ends_last(self) -> Self:
-        if self.ended_utc < self.started_utc:
-            raise ValueError("ended_utc is before started_utc")
-        return self
 
 
 class Test06(Frozen):
@@ -305,6 +271,11 @@ class HostResult(Timed):
         max_length=len(Scenario) * len(Mode),
         description="of the performance phases; empty without GPUs",
     )
+    evaluations: tuple[EvaluationResult, ...] = Field(
+        default=(),
+        max_length=MOST_EVALUATIONS,
+        description="tasks of lm_eval over the same engine, in the plan's order",
+    )
     changed_facts: tuple[Text, ...] = Field(
         max_length=100, description="host facts that changed during the run"
     )
@@ -317,6 +288,7 @@ class HostResult(Timed):
             ("phases", [item.name for item in self.phases]),
             ("accuracy", [item.scenario.value for item in self.accuracy]),
             ("energy", [item.phase for item in self.energy]),
+            ("evaluations", [item.name for item in self.evaluations]),
         ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{key}: one is told twice")

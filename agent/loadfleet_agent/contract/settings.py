@@ -10,6 +10,17 @@ from pydantic import Field, ValidationError
 from .base import Frozen
 from .benchmark import SCENARIOS, Mode, Scenario, Suite
 from .dataset import DatasetChain
+from .evaluation import (
+    MMLU_MAX_MODEL_LEN,
+    Benchmark,
+    EvaluationPlan,
+    HubMmlu,
+    MmluData,
+    MmluSplit,
+    MmluTask,
+    NamedTasks,
+    Shard,
+)
 from .model import ModelSource
 from .plan import (
     InactivityLimits,
@@ -54,6 +65,44 @@ class HostSettings(Frozen):
         default=None,
         description="source: mlcommons, file, rebuilt or synthetic, with its keys; or a list of "
         "them, of which the first that is there is used; default: the profile's",
+    )
+    benchmarks: tuple[Benchmark, ...] = Field(
+        default=(Benchmark.MLPERF,),
+        description="what is measured, with one engine and the same settings: mlperf, mmlu or both",
+    )
+    mmlu_tasks: tuple[MmluTask, ...] = Field(
+        default=(MmluTask.LLAMA,),
+        description="forms of MMLU, by lm_eval's names: mmlu (log-likelihood), mmlu_generative, "
+        "mmlu_llama (Meta's, 5-shot), mmlu_cot_llama (Meta's chain of thought)",
+    )
+    mmlu_split: MmluSplit = Field(
+        default="test", description="test (14,042 questions), or validation (1,531)"
+    )
+    mmlu_shots: int | None = Field(
+        default=None,
+        ge=0,
+        le=5,
+        description="examples before each question, of the dev split; default: the task's own",
+    )
+    mmlu_data: MmluData = Field(
+        default=HubMmlu(),
+        description="source: hub (cais/mmlu at a commit, fetched before), path or synthetic",
+    )
+    mmlu_shard: Literal["host", "fleet"] | Shard = Field(
+        default="host",
+        description="host: each host is asked all questions; fleet: hosts of one plan share them; "
+        "by hand index and of",
+    )
+    mmlu_samples: int | None = Field(
+        default=None,
+        ge=1,
+        description="only so many questions of each subject, its first; such a result is labelled",
+    )
+    evaluations: NamedTasks = Field(
+        default=(),
+        max_length=30,
+        description="other tasks of lm_eval by name (gsm8k, ifeval), or task with shots, samples "
+        "and chat_template; their data must be in the host's caches",
     )
     length: Literal["official"] | ShortLength = Field(
         default="official",
@@ -145,6 +194,7 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
         profile = load_profile(settings.profile)
     except ProfileError as error:
         raise SettingsError("profile", str(error)) from error
+    evaluations = _evaluations(settings)
     overridden: dict[str, Any] = {}
     for key, kind in (("engine", EngineSettings), ("generation", Generation)):
         given: dict[str, Any] = getattr(settings, key)
@@ -152,6 +202,10 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
         for name in given:
             if name not in base:
                 raise SettingsError(key, f"no such key {name!r}{suggest(name, list(base))}")
+        if key == "engine" and evaluations:
+            # One engine for all that is measured: LoadGen's runs have the context that five shots
+            # need, unless the user says which.
+            base["max_model_len"] = max(base["max_model_len"], MMLU_MAX_MODEL_LEN)
         try:
             overridden[key] = kind.model_validate(base | given)
         except ValidationError as error:
@@ -169,6 +223,7 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
     if dataset is None:
         raise SettingsError("dataset", unnamed)
     usual = [item for item in SCENARIOS[settings.suite] if item is not Scenario.INTERACTIVE]
+    scenarios = (settings.scenarios or usual) if Benchmark.MLPERF in settings.benchmarks else ()
     try:
         return RunPlan(
             run_id=run_id,
@@ -193,11 +248,53 @@ def resolve_plan(settings: HostSettings, *, run_id: str, host: str) -> RunPlan:
                     if item is Scenario.SINGLE_STREAM
                     else None,
                 )
-                for item in settings.scenarios or usual
+                for item in scenarios
             ),
+            evaluations=evaluations,
             rate_search=settings.rate_search,
             inactivity=settings.inactivity,
             sync_start=settings.sync_start,
         )
     except ValidationError as error:
         raise SettingsError("", describe_errors(error)) from error
+
+
+def _evaluations(settings: HostSettings) -> tuple[EvaluationPlan, ...]:
+    """MMLU in the forms that are asked for, then the other tasks.
+
+    Questions that hosts share are shared out where all hosts are known; here a host has them all.
+    """
+    for key in ("benchmarks", "mmlu_tasks"):
+        values = getattr(settings, key)
+        if not values:
+            raise SettingsError(key, "name at least one")
+        if len(set(values)) < len(values):
+            raise SettingsError(key, "one is named twice")
+    shard = settings.mmlu_shard if isinstance(settings.mmlu_shard, Shard) else Shard()
+    try:
+        mmlu = tuple(
+            EvaluationPlan(
+                task=task,
+                shots=task.shots if settings.mmlu_shots is None else settings.mmlu_shots,
+                split=settings.mmlu_split,
+                samples=settings.mmlu_samples,
+                data=settings.mmlu_data,
+                chat_template=task.chat,
+                shard=shard,
+            )
+            for task in settings.mmlu_tasks
+            if Benchmark.MMLU in settings.benchmarks
+        )
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SettingsError("mmlu_shots", message) from error
+    others = tuple(
+        EvaluationPlan(
+            task=item.task,
+            shots=item.shots,
+            samples=item.samples,
+            chat_template=item.chat_template,
+        )
+        for item in settings.evaluations
+    )
+    return mmlu + others

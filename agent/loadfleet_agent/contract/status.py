@@ -36,6 +36,9 @@ class FailureCode(StrEnum):
     DATASET_MISSING = "dataset-missing"
     DATASET_INVALID = "dataset-invalid"
     PROMPT_TOO_LONG = "prompt-too-long"
+    UNKNOWN_TASK = "unknown-task"
+    EVALUATION_DATA = "evaluation-data"
+    EVALUATION = "evaluation"
     PUNKT_MISSING = "punkt-missing"
     NO_SPACE = "no-space"
     PACKAGE_MISSING = "package-missing"
@@ -75,12 +78,17 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.DATASET_INVALID: "fetch it again, or use MLPerf's file, made with this model's "
     "tokenizer",
     FailureCode.PROMPT_TOO_LONG: "raise engine.max_model_len; prompts are never truncated",
+    FailureCode.UNKNOWN_TASK: "correct the name in evaluations; lm_eval ls tasks names all",
+    FailureCode.EVALUATION_DATA: "MMLU: fetch it with: loadfleet-agent download-dataset --source "
+    "mmlu, put a copy in the hub's own format there and name it in mmlu_data, or set mmlu_data to "
+    "synthetic; another task: docs/mmlu.md tells how its data gets into that folder",
+    FailureCode.EVALUATION: "read engine.log; what lm_eval said of the task is there",
     FailureCode.PUNKT_MISSING: "deploy the agent from its wheelhouse, which carries the data, or "
     "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",
     FailureCode.NO_SPACE: "free space on the disk that is named and start again: "
     "finished phases are kept",
     FailureCode.PACKAGE_MISSING: "install the agent with its extras: run and cpu or cuda to run, "
-    "data to rebuild a dataset, hub to download",
+    "data to rebuild a dataset, evaluate for MMLU, hub to download",
     FailureCode.RUNTIME_MISSING: "provision the host with the role agent and runtime container, "
     "or set runtime: venv",
     FailureCode.OUT_OF_MEMORY: "see what else takes the host's memory, take fewer replicas (on the "

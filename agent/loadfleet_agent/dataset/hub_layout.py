@@ -61,6 +61,38 @@ def split_files(card: Path, paths: Iterable[str], config: str, split: str) -> Sp
     Raises RunFailure (dataset-invalid) if there are none, or if the card is malformed.
     """
     metadata = _read_card(card)
+    files = _named_files(metadata, card, paths, config, split)
+
+    infos = metadata.dataset_info
+    rows = next(
+        (
+            entry.num_examples
+            for info in (infos if isinstance(infos, list) else [infos])
+            if info.config_name == config
+            for entry in info.splits
+            if entry.name == split
+        ),
+        None,
+    )
+    return SplitFiles(files, rows)
+
+
+def all_files(
+    card: Path, paths: Iterable[str], configs: Iterable[str], splits: Iterable[str]
+) -> tuple[str, ...]:
+    """The files of all these splits of all these configurations; raises as split_files."""
+    metadata, there = _read_card(card), list(paths)
+    return tuple(
+        file
+        for config in configs
+        for split in splits
+        for file in _named_files(metadata, card, there, config, split)
+    )
+
+
+def _named_files(
+    metadata: _Card, card: Path, paths: Iterable[str], config: str, split: str
+) -> tuple[str, ...]:
     patterns = [
         pattern
         for item in metadata.configs
@@ -81,18 +113,7 @@ def split_files(card: Path, paths: Iterable[str], config: str, split: str) -> Sp
             f"{card}: no Parquet file is its {split} split of {config}: "
             f"{' '.join(patterns) or 'none is named'}",
         )
-    infos = metadata.dataset_info
-    rows = next(
-        (
-            entry.num_examples
-            for info in (infos if isinstance(infos, list) else [infos])
-            if info.config_name == config
-            for entry in info.splits
-            if entry.name == split
-        ),
-        None,
-    )
-    return SplitFiles(tuple(files), rows)
+    return tuple(files)
 
 
 def _read_card(path: Path) -> _Card:

@@ -9,11 +9,18 @@ from ..contract.profile import Build
 from ..contract.result import ModelFacts
 from ..contract.status import FailureCode
 from ..host.placement import Placement, place_replicas, plan_gpus, replica_count
-from .base import Engine, EngineDied, EngineLoad, EngineStartError
+from .base import ContinuationScore, Engine, EngineDied, EngineLoad, EngineStartError
 from .replicas import Replica, ReplicatedEngine
 from .version import installed, require_known
 
-__all__ = ["Engine", "EngineDied", "EngineLoad", "EngineStartError", "make_engine"]
+__all__ = [
+    "ContinuationScore",
+    "Engine",
+    "EngineDied",
+    "EngineLoad",
+    "EngineStartError",
+    "make_engine",
+]
 
 
 def make_engine(plan: RunPlan, model: ModelFacts) -> Engine:

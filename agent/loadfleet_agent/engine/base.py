@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,16 @@ class EngineLoad:
     """Share of the KV cache in use, 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class ContinuationScore:
+    """How likely a model finds a continuation of a prompt."""
+
+    log_probability: float
+    """Natural logarithm, the sum over its tokens."""
+    greedy: bool
+    """Whether greedy decoding of the prompt would give just these tokens."""
+
+
 class Engine(Protocol):
     """Generates token ids for prompts of token ids. All calls from one event loop."""
 
@@ -41,12 +51,26 @@ class Engine(Protocol):
         """Loads the model. Raises EngineStartError."""
 
     def generate(
-        self, request_id: str, prompt: Sequence[int], *, stream: bool
-    ) -> AsyncIterator[Sequence[int]]:
+        self,
+        request_id: str,
+        prompt: Sequence[int],
+        *,
+        stream: bool,
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[Sequence[int], None]:
         """The answer's token ids, greedily decoded.
 
-        With ``stream`` as they come, else once and whole. A stop token that ends the answer is
-        part of it. Raises EngineDied.
+        With ``stream`` as they come, else once and whole; closing it ends the request. A stop
+        token that ends the answer is part of it. The answer is as short and as long as the plan
+        allows, or with ``max_tokens`` none to so many tokens long. Raises EngineDied.
+        """
+
+    async def score(
+        self, request_id: str, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+    ) -> list[ContinuationScore]:
+        """Each of these continuations of the prompt, none of them empty.
+
+        Those of one token are scored together, in one pass. Raises EngineDied.
         """
 
     def load(self) -> EngineLoad | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from array import array
+from collections.abc import AsyncGenerator, Sequence
 
 from ..contract.profile import Generation
 from ..contract.result import EngineFacts, ModelFacts
+from .base import ContinuationScore
 
 
 class NullEngine:
@@ -25,15 +28,33 @@ class NullEngine:
         prompt: Sequence[int],  # noqa: ARG002
         *,
         stream: bool,
-    ) -> AsyncIterator[Sequence[int]]:
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[Sequence[int], None]:
+        answer = self._answer if max_tokens is None else self._answer[:max_tokens]
         if stream:
-            yield self._answer[:1]
-            yield self._answer[1:]
+            yield answer[:1]
+            yield answer[1:]
         else:
-            yield self._answer
+            yield answer
+
+    async def score(
+        self,
+        request_id: str,  # noqa: ARG002
+        prompt: Sequence[int],
+        continuations: Sequence[Sequence[int]],
+    ) -> list[ContinuationScore]:
+        """Made up from the tokens alone: the same ones always get the same."""
+        made = [_made_up(prompt, tokens) for tokens in continuations]
+        return [ContinuationScore(value, greedy=value == max(made)) for value in made]
 
     def load(self) -> None:
         """It answers at once: nothing ever runs or waits."""
 
     async def stop(self) -> None:
         return None
+
+
+def _made_up(prompt: Sequence[int], continuation: Sequence[int]) -> float:
+    """A log-probability of -16 to 0."""
+    tokens = array("q", (*prompt, -1, *continuation))
+    return -int.from_bytes(hashlib.sha256(tokens.tobytes()).digest()[:4], "big") / 2**28

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..contract.result import EngineFacts
 from ..contract.status import FailureCode
-from .base import Engine, EngineDied, EngineLoad, EngineStartError
+from .base import ContinuationScore, Engine, EngineDied, EngineLoad, EngineStartError
 
 
 @dataclass
@@ -80,14 +81,36 @@ class ReplicatedEngine:
         )
 
     async def generate(
-        self, request_id: str, prompt: Sequence[int], *, stream: bool
-    ) -> AsyncIterator[Sequence[int]]:
+        self,
+        request_id: str,
+        prompt: Sequence[int],
+        *,
+        stream: bool,
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[Sequence[int], None]:
+        answer = self._answer_tokens if max_tokens is None else max_tokens
+        with self._least_loaded(len(prompt) + answer) as replica:
+            parts = replica.engine.generate(
+                request_id, prompt, stream=stream, max_tokens=max_tokens
+            )
+            async with contextlib.aclosing(parts):
+                async for part in parts:
+                    yield part
+
+    async def score(
+        self, request_id: str, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+    ) -> list[ContinuationScore]:
+        work = len(prompt) + sum(len(tokens) for tokens in continuations)
+        with self._least_loaded(work) as replica:
+            return await replica.engine.score(request_id, prompt, continuations)
+
+    @contextlib.contextmanager
+    def _least_loaded(self, work: int) -> Iterator[Replica]:
+        """The replica for a request of so many tokens; its death is told with its name."""
         replica = min(self._replicas, key=lambda item: item.outstanding_tokens)
-        work = len(prompt) + self._answer_tokens
         replica.outstanding_tokens += work
         try:
-            async for part in replica.engine.generate(request_id, prompt, stream=stream):
-                yield part
+            yield replica
         except EngineDied as error:
             raise EngineDied(f"{replica.name}: {error}") from error
         finally:

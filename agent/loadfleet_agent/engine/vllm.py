@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -20,10 +22,14 @@ from ..contract.profile import Build
 from ..contract.result import EngineFacts, ModelFacts
 from ..contract.status import FailureCode
 from ..host.placement import Placement
-from .base import EngineDied, EngineLoad, EngineStartError
+from .base import ContinuationScore, EngineDied, EngineLoad, EngineStartError
 from .version import installed
 from .vllm_load import LoadMeter, MeteredLLM
 
+MOST_GIVEN_TOKENS = 20
+"""vLLM's own limit (``max_logprobs``) unless it is raised."""
+ONE_TOKEN = {"temperature": 0.0, "max_tokens": 1, "detokenize": False}
+"""Of a request that is scored: vLLM generates one token at least, here the likeliest."""
 UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
 
@@ -43,9 +49,21 @@ class VllmEngine:
         self._meter = LoadMeter()
         self._streamed = self._sampling(RequestOutputKind.DELTA)
         self._whole = self._sampling(RequestOutputKind.FINAL_ONLY)
+        # Not all of the versions that we take have it; without, each token is a pass of its own.
+        self._scores_given_tokens = "logprob_token_ids" in SamplingParams.__struct_fields__
+        self._sampling_of = functools.lru_cache(self._make_sampling)
 
     def _sampling(self, kind: RequestOutputKind) -> SamplingParams:
         return SamplingParams(**sampling_arguments(self._plan, self._model), output_kind=kind)
+
+    def _make_sampling(self, stream: bool, max_tokens: int) -> SamplingParams:
+        """As the plan's, but for the length: what asks so knows its answers' form, and one may
+        be empty."""
+        arguments = sampling_arguments(self._plan, self._model)
+        return SamplingParams(
+            **(arguments | {"max_tokens": max_tokens, "min_tokens": 0}),
+            output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
+        )
 
     async def start(self) -> EngineFacts:
         began = time.monotonic()
@@ -65,20 +83,93 @@ class VllmEngine:
         )
 
     async def generate(
-        self, request_id: str, prompt: Sequence[int], *, stream: bool
-    ) -> AsyncIterator[Sequence[int]]:
+        self,
+        request_id: str,
+        prompt: Sequence[int],
+        *,
+        stream: bool,
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[Sequence[int], None]:
         if self._llm is None:
             raise EngineDied("the engine was not started")
+        sampling = self._streamed if stream else self._whole
+        if max_tokens is not None:
+            sampling = self._sampling_of(stream, max_tokens)
+        outputs = self._llm.generate({"prompt_token_ids": prompt}, sampling, request_id=request_id)
         try:
-            async for output in self._llm.generate(
-                {"prompt_token_ids": prompt},
-                self._streamed if stream else self._whole,
-                request_id=request_id,
-            ):
+            async for output in outputs:
                 if tokens := output.outputs[0].token_ids:
                     yield tokens
         except EngineDeadError as error:
             raise EngineDied(str(error) or "vLLM's engine core is dead") from error
+        finally:
+            await outputs.aclose()  # aborts what was left before its end
+
+    async def score(
+        self, request_id: str, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+    ) -> list[ContinuationScore]:
+        single = sorted({tokens[0] for tokens in continuations if len(tokens) == 1})
+        scored: dict[int, ContinuationScore] = {}
+        if self._scores_given_tokens and 0 < len(single) <= MOST_GIVEN_TOKENS:
+            scored = await self._score_next(request_id, prompt, single)
+
+        async def one(index: int, tokens: Sequence[int]) -> ContinuationScore:
+            if len(tokens) == 1 and tokens[0] in scored:
+                return scored[tokens[0]]
+            return await self._score_after(f"{request_id}-{index}", prompt, tokens)
+
+        return await asyncio.gather(
+            *(one(index, tokens) for index, tokens in enumerate(continuations))
+        )
+
+    async def _score_next(
+        self, request_id: str, prompt: Sequence[int], tokens: list[int]
+    ) -> dict[int, ContinuationScore]:
+        """Of these tokens as the next one, in one pass; without those that vLLM left out."""
+        sampling = SamplingParams(
+            **ONE_TOKEN,
+            logprobs=len(tokens),
+            logprob_token_ids=tokens,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        answer = (await self._last_output(request_id, prompt, sampling)).outputs[0]
+        told = answer.logprobs[0]
+        return {
+            token: ContinuationScore(told[token].logprob, greedy=answer.token_ids[0] == token)
+            for token in tokens
+            if token in told
+        }
+
+    async def _score_after(
+        self, request_id: str, prompt: Sequence[int], tokens: Sequence[int]
+    ) -> ContinuationScore:
+        """Of several tokens, from what vLLM finds of each token of prompt and continuation."""
+        sampling = SamplingParams(
+            **ONE_TOKEN, prompt_logprobs=1, output_kind=RequestOutputKind.FINAL_ONLY
+        )
+        output = await self._last_output(request_id, [*prompt, *tokens], sampling)
+        told = output.prompt_logprobs[len(prompt) :]
+        return ContinuationScore(
+            sum(of[token].logprob for of, token in zip(told, tokens, strict=True)),
+            greedy=all(of[token].rank == 1 for of, token in zip(told, tokens, strict=True)),
+        )
+
+    async def _last_output(
+        self, request_id: str, prompt: Sequence[int], sampling: SamplingParams
+    ) -> Any:
+        if self._llm is None:
+            raise EngineDied("the engine was not started")
+        last = None
+        try:
+            async for output in self._llm.generate(
+                {"prompt_token_ids": prompt}, sampling, request_id=request_id
+            ):
+                last = output
+        except EngineDeadError as error:
+            raise EngineDied(str(error) or "vLLM's engine core is dead") from error
+        if last is None:
+            raise EngineDied("vLLM gave no answer")
+        return last
 
     def load(self) -> EngineLoad | None:
         return self._meter.load

@@ -42,16 +42,16 @@ UNSTEADY_SETTINGS = ("kv_cache_blocks",)
 
 
 def configuration_sha256(
-    plan: RunPlan, engine: EngineFacts, model: ModelFacts, library: SampleLibrary
+    plan: RunPlan, engine: EngineFacts, model: ModelFacts, library: SampleLibrary | None
 ) -> str:
-    """Hash of all that decides the numbers of a phase."""
+    """Hash of all that decides the numbers of a phase; no library: the plan has no LoadGen run."""
     settings = {k: v for k, v in engine.settings.items() if k not in UNSTEADY_SETTINGS}
     return digest(
         {
             "plan": plan.plan_hash,
             "engine": [engine.kind, engine.version, settings],
             "model": [model.config_sha256, model.tokenizer_sha256, model.weights_sha256],
-            "dataset": library.facts.library_sha256,
+            "dataset": None if library is None else library.facts.library_sha256,
         }
     )
 

@@ -15,7 +15,7 @@ from ..failure import RunFailure
 from .config import read_geometry, read_precision
 from .dummy_llama import make_dummy_llama
 from .hub_cache import read_record, repository_folder, snapshot_folder
-from .tiny_llama import make_tiny_llama
+from .tiny_llama import TOKENIZER_CONFIG, make_tiny_llama
 
 WEIGHT_SUFFIXES = (".safetensors",)
 HASH_WEIGHTS_UP_TO_BYTES = 2 << 30
@@ -28,14 +28,14 @@ def resolve_model(source: ModelSource, home: Path) -> tuple[Path, str]:
     Raises RunFailure (model-missing) if it is not on this host.
     """
     if isinstance(source, TinyModel):
-        folder = home / "cache" / "models" / f"tiny-llama-seed{source.seed}"
+        folder = home / "cache" / "models" / f"tiny-llama-2-seed{source.seed}"
         if not (folder / "model.safetensors").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             make_tiny_llama(folder, source.seed)
         return folder, f"tiny-llama (random weights, seed {source.seed})"
     if isinstance(source, DummyModel):
         folder = home / "cache" / "models" / "dummy-llama-3.1-8b"
-        if not (folder / "config.json").is_file():
+        if not (folder / TOKENIZER_CONFIG).is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             make_dummy_llama(folder)
         return folder, "Llama-3.1-8B geometry (random weights)"

@@ -24,7 +24,15 @@ KEY_VALUE_HEADS = 2
 INTERMEDIATE = 512
 VOCABULARY = 2048
 CONTEXT = 4096
+TOKENIZER_CONFIG = "tokenizer_config.json"
 BOS, END, END_OF_TURN = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "<|{{ message['role'] }}|>\n\n{{ message['content'] | trim }}<|eot_id|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n\n{% endif %}"
+)
+"""Of Llama-3.1's form: BOS, then each turn under its role and closed by the end-of-turn token."""
 
 
 def make_tiny_llama(folder: Path, seed: int) -> None:
@@ -34,16 +42,6 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
     temporary.mkdir(parents=True)
     vocabulary = write_tokenizer(temporary)
     ids = {name: vocabulary[name] for name in (BOS, END, END_OF_TURN)}
-    _write_json(
-        temporary / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": BOS,
-            "eos_token": END_OF_TURN,
-            "clean_up_tokenization_spaces": True,
-            "model_max_length": CONTEXT,
-        },
-    )
     _write_json(temporary / "config.json", _config(ids))
     _write_json(
         temporary / "generation_config.json",
@@ -59,9 +57,21 @@ def make_tiny_llama(folder: Path, seed: int) -> None:
 
 
 def write_tokenizer(folder: Path) -> dict[str, int]:
-    """tokenizer.json, trained on our own articles; returns its vocabulary, token to id."""
+    """tokenizer.json, trained on our own articles, and what tells its special tokens and chat
+    template; returns its vocabulary, token to id."""
     tokenizer = _train_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
+    _write_json(
+        folder / TOKENIZER_CONFIG,
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": BOS,
+            "eos_token": END_OF_TURN,
+            "clean_up_tokenization_spaces": True,
+            "model_max_length": CONTEXT,
+            "chat_template": CHAT_TEMPLATE,
+        },
+    )
     return tokenizer.get_vocab()
 
 

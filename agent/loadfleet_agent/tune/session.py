@@ -76,6 +76,7 @@ def tune(request: Request, home: Path, tell: Tell) -> Tuned:
     locks = lock_host(home, host, f"tune-{request.scenario.value.lower()}")
     try:
         model, library, _ = prepare(request.plan, home)
+        assert library is not None  # its plan is one of LoadGen's runs
         gpus = plan_gpus(request.plan)
         space = search_space(request.plan, request.scenario, gpus, model, request.keep)
         folder = home / FOLDER / _name(request, host, gpus, model, library, space)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from loadfleet_agent.contract.base import NAME_PATTERN, Frozen, Name
 from loadfleet_agent.contract.dataset import DatasetFile
+from loadfleet_agent.contract.evaluation import Shard
 from loadfleet_agent.contract.plan import RunPlan, Runtime
 from loadfleet_agent.contract.profile import ProfileError, describe_errors, load_profile
 from loadfleet_agent.contract.settings import (
@@ -112,12 +113,22 @@ class PlannedHost:
     name: str
     fleet: FleetSettings
     plan: RunPlan
+    shares_questions: bool = False
+    """Whether its part of MMLU is shared out over the hosts of its plan."""
     brought: Mapping[str, str] = field(default_factory=dict)
     """Files of the dataset that come from the controller: path on the host to path there."""
 
     def in_run(self, run_id: str) -> PlannedHost:
         """The same host planned for this run."""
         return self.with_plan(self.plan.model_copy(update={"run_id": run_id}))
+
+    def with_shard(self, shard: Shard) -> PlannedHost:
+        """The same host, asked this share of MMLU's questions."""
+        evaluations = tuple(
+            item if item.mmlu is None else item.model_copy(update={"shard": shard})
+            for item in self.plan.evaluations
+        )
+        return self.with_plan(self.plan.model_copy(update={"evaluations": evaluations}))
 
     def with_plan(self, plan: RunPlan) -> PlannedHost:
         """The same host with another plan."""
@@ -192,7 +203,26 @@ def plan_hosts(
         raise InventoryError(
             "\n".join(f"{text} (host {_some(names)})" for text, names in findings.items())
         )
-    return planned
+    return share_questions(planned)
+
+
+def share_questions(planned: Sequence[PlannedHost]) -> list[PlannedHost]:
+    """The hosts, those with ``mmlu_shard: fleet`` and one plan each with a shard of their own."""
+    sharing: dict[str, list[str]] = {}
+    for host in planned:
+        if host.shares_questions:
+            sharing.setdefault(host.plan.plan_hash, []).append(host.name)
+    return [
+        host.with_shard(
+            Shard(
+                index=sharing[host.plan.plan_hash].index(host.name),
+                of=len(sharing[host.plan.plan_hash]),
+            )
+        )
+        if host.shares_questions
+        else host
+        for host in planned
+    ]
 
 
 def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path) -> PlannedHost:
@@ -216,7 +246,13 @@ def _plan_host(name: str, variables: dict[str, Any], run_id: str, project: Path)
             for source in settings.dataset
         )
         settings = settings.model_copy(update={"dataset": chain})
-    return PlannedHost(name, fleet, resolve_plan(settings, run_id=run_id, host=name), brought)
+    return PlannedHost(
+        name,
+        fleet,
+        resolve_plan(settings, run_id=run_id, host=name),
+        shares_questions=settings.mmlu_shard == "fleet",
+        brought=brought,
+    )
 
 
 def _bring(file: DatasetFile, home: str, project: Path, brought: dict[str, str]) -> DatasetFile:

@@ -9,6 +9,7 @@ from pathlib import Path
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.plan import RunPlan
 
+from ..evaluation.fleet import ToldEvaluation, fleet_evaluations, missed_by
 from ..fleet.prices import Prices
 from ..fleet.record import HostRecord, RunRecord, read_record
 from ..samples.agreement import AnswerStore, Book, find_agreements
@@ -20,8 +21,9 @@ from ..stragglers.find import find_flags, worst_first
 from ..stragglers.model import Flag, FleetFinding, Speed
 from ..timeline.build import build_timelines
 from ..timeline.trace import Trace
-from ..verdict import VerdictKind
+from ..verdict import Verdict, VerdictKind
 from .accuracy import pooled_accuracy
+from .definitions import definitions
 from .groups import host_groups, hosts_that_share
 from .host import HostReading, read_plan
 from .model import Coverage, FleetReport, HostReport, ScenarioReport
@@ -29,46 +31,7 @@ from .read_hosts import read_hosts
 from .scenarios import scenario_reports
 from .told import differences
 
-DEFINITIONS = {
-    "tokens/s": "output tokens per second as LoadGen logged it: result_tokens_per_second "
-    "(Offline), result_completed_tokens_per_second (Server)",
-    "TTFT": "time to first token, from the moment at which LoadGen scheduled the query",
-    "TPOT": "time per output token after the first: (end - first token) / (tokens - 1)",
-    "aggregate capacity": "sum of the tokens/s of independent hosts, each under its own LoadGen; "
-    "never an MLPerf result, which needs one LoadGen in front of all hosts",
-    "joint throughput": "what the hosts did at one time: output tokens of all samples whose last "
-    "token came within the common window, over its length. The window begins as the last host "
-    "began and ends as the first one ended, by the controller's clock",
-    "synchronised": "all hosts were ready, and were told one moment at which to start",
-    "makespan": "from the first host's start to the last one's end; all samples over it are what "
-    "the fleet did as a whole",
-    "imbalance": "longest run over the mean run, less 1: what the fleet waits for its slowest host",
-    "of best": "tokens/s as a share of the fastest valid host with the same plan",
-    "ROUGE": "F1 times 100 by rouge-score with Porter stemmer, one sentence a line, mean over "
-    "all samples, as MLPerf's evaluation script",
-    "gen_len": "characters of all answers; MLPerf's script counts characters, not tokens",
-    "straggler": "from five hosts with one plan on: slower than their median by more than 3 % and "
-    "by more than 3.5 robust standard deviations (1.4826 times the median absolute deviation), "
-    "more where a fleet of 200 hosts or more scatters wider than normal; under five hosts more "
-    "than 3 % slower than the fastest",
-    "fault, odd one out": "a fact that is wrong by itself, or that differs from nearly all other "
-    "hosts, whatever the host's speed is",
-    "ok": "complete, sealed, every LoadGen run through the gate, no accuracy below its target",
-    "not valid": "complete, but a rule of the gate or an accuracy target was missed",
-}
-ON_GPUS = {
-    "physical limit": "what the GPUs could do with samples as long as these if arithmetic and "
-    "memory traffic were at NVIDIA's published peaks all the time (roofline model): two "
-    "operations for each weight and token, those of attention, weights read once a step for all "
-    "samples at once, the KV cache once for each token",
-    "expected": "share of the limit that a well-set vLLM is likely to reach Offline: half to three "
-    "quarters of the speed at which arithmetic and memory traffic would follow each other",
-    "J per output token": "energy of the GPUs from the start to the end of a performance run, by "
-    "their own counters, over its output tokens; not told where their power samples disagree by "
-    "more than 5 % or have holes. Processors, memory, fans and losses are not in it",
-    "tokens/s per W": "tokens/s over the mean power of the GPUs",
-}
-"""Definitions that a report without GPUs has no use for."""
+EVALUATION_HINT = "the engine's settings or weights cost accuracy: docs/mmlu.md"
 
 
 @dataclass(frozen=True)
@@ -83,6 +46,7 @@ class _Fleet:
     clocks: dict[str, float]
     """By how many seconds each is wrong at the least."""
     work: dict[str, Work]
+    evaluations: list[ToldEvaluation]
     agreement: tuple[Agreement, ...]
 
 
@@ -98,8 +62,10 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     wrong = {name: off for name, off in fleet.clocks.items() if off > TOLERANCE_S}
     unknown = {name: off for name, off in wrong.items() if fleet.hosts[name].clock_offset_s is None}
     axis, timelines = build_timelines(fleet.traces, unknown)
+    plans = _shared_plans(folder, groups)
+    evaluations = fleet_evaluations(fleet.evaluations, plans)
     hosts = tuple(
-        host.model_copy(
+        _judged(host, missed_by(name, evaluations)).model_copy(
             update={"shares_machine_with": sharing[name], "timeline": timelines.get(name)}
         )
         for name, host in fleet.hosts.items()
@@ -109,31 +75,31 @@ def build_report(folder: Path, prices: Prices | None = None) -> FleetReport:
     ended = [phase.ended_utc for h in hosts if h.name not in wrong for phase in h.phases]
     scenarios = with_joint(scenario_reports(hosts), fleet.work)
     flags, fleet_findings = _flags(hosts, fleet)
-    plans = _shared_plans(folder, groups)
     return FleetReport(
         run_id=record.run_id,
         created_utc=record.created_utc,
         ended_utc=max(ended, default=None),
         headline=_headline(coverage, scenarios, flags),
         labels=labels,
-        statement=_statement(labels, any(host.phases for host in hosts)),
+        statement=_statement(labels, any(host.phases for host in hosts), bool(evaluations)),
         coverage=coverage,
         hosts=hosts,
         scenarios=scenarios,
         pooled_accuracy=pooled_accuracy(hosts, plans),
         agreement=fleet.agreement,
+        evaluations=evaluations,
         axis=axis,
         flags=flags,
         fleet_findings=fleet_findings,
         differences=tuple(differences(hosts, plans)),
         plans=plans,
-        definitions=DEFINITIONS | (ON_GPUS if _used_gpus(hosts) else {}),
+        definitions=definitions(gpus=_used_gpus(hosts), evaluations=bool(evaluations)),
     )
 
 
 def _gather(readings: Iterable[HostReading]) -> _Fleet:
     """Takes the hosts one by one, in the order of their names."""
-    fleet = _Fleet({}, {}, {}, {}, {}, {}, {}, ())
+    fleet = _Fleet({}, {}, {}, {}, {}, {}, {}, [], ())
     with AnswerStore() as store:
         for reading in readings:
             host = reading.report
@@ -144,11 +110,23 @@ def _gather(readings: Iterable[HostReading]) -> _Fleet:
             fleet.traces[host.name] = reading.traces
             fleet.clocks[host.name] = reading.clock_off_s
             fleet.work[host.name] = reading.work
+            fleet.evaluations.extend(reading.evaluations)
             for scenario, answers in reading.answers.items():
                 if host.group is not None and host.dataset is not None:
                     book = Book(host.group, scenario, host.dataset.library_sha256)
                     store.add(book, host.name, answers)
         return replace(fleet, agreement=find_agreements(store))
+
+
+def _judged(host: HostReport, missed: list[str]) -> HostReport:
+    """The host with what its group's evaluations say of its speed."""
+    if not missed:
+        return host
+    verdict = host.verdict
+    if verdict.kind.finished:
+        reason = "; ".join(filter(None, [verdict.reason, *missed]))
+        verdict = Verdict(kind=VerdictKind.NOT_VALID, reason=reason, hint=EVALUATION_HINT)
+    return host.model_copy(update={"evaluations_missed": tuple(missed), "verdict": verdict})
 
 
 def _shared_plans(folder: Path, groups: Mapping[str, str]) -> dict[str, dict[str, object]]:
@@ -213,7 +191,9 @@ def _headline(
     return text
 
 
-def _statement(labels: Sequence[str], measured: bool) -> str:
+def _statement(labels: Sequence[str], measured: bool, evaluated: bool) -> str:
+    if not measured and evaluated:
+        return "No speed was measured; MMLU and its like are no part of MLPerf."
     if not measured:
         return "There is no number here: no host told one that can be shown."
     if labels:

@@ -8,14 +8,27 @@ from datetime import datetime
 from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
+from loadfleet_agent.contract.evaluation import EvaluationResult
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, PhaseResult
-from loadfleet_agent.contract.run_folder import DETAIL_LOG, ENGINE_LOAD, PHASES, SAMPLES, TELEMETRY
+from loadfleet_agent.contract.run_folder import (
+    ANSWERS,
+    DETAIL_LOG,
+    ENGINE_LOAD,
+    PHASES,
+    SAMPLES,
+    TELEMETRY,
+)
 from pydantic import ValidationError
 
+from ..bounded_parquet import ParquetError
 from ..bundle import Bundle, read_bundle
+from ..evaluation.answers import HostAnswers
+from ..evaluation.fleet import ToldEvaluation
+from ..evaluation.model import WrongAnswer
+from ..evaluation.read import read_answers
 from ..fleet.clock import ClockReading
 from ..fleet.common_start import read_start
 from ..fleet.prices import Prices
@@ -70,6 +83,7 @@ class HostReading:
     """Of its valid accuracy runs."""
     work: dict[Scenario, HostWork | str]
     """Its performance runs on the controller's clock, or why their samples tell nothing."""
+    evaluations: tuple[ToldEvaluation, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ def read_host(task: HostTask) -> HostReading:
     sensors: Telemetry | None = None
     records: list[_Records] = []
     phases: list[PhaseReport] = []
+    evaluations: list[_Evaluation] = []
     # Numbers of a folder that was changed are not shown at all.
     whole = bundle is not None and not bundle.problems
     if bundle is not None and whole:
@@ -102,6 +117,7 @@ def read_host(task: HostTask) -> HostReading:
         if result is not None:
             records = [_records(folder / HOSTS / name, p, bundle) for p in result.phases]
             phases = [_phase_report(r, bundle, result, sensors, task.prices) for r in records]
+            evaluations = [_evaluation(task, item, result) for item in result.evaluations]
     clock = seen_clock(note)
     offset = clock.offset_s if clock else None
     report = HostReport(
@@ -123,6 +139,7 @@ def read_host(task: HostTask) -> HostReading:
             *(result.warnings if result else ()),
             *((clock.warning,) if clock and clock.is_off else ()),
             *_doubts(records),
+            *(item.doubt for item in evaluations if item.doubt),
         ),
         clock_offset_s=offset,
         clock_error_s=clock.error_s if clock else None,
@@ -157,6 +174,7 @@ def read_host(task: HostTask) -> HostReading:
             for of_phase in records
             if of_phase.traced.phase.mode is Mode.PERFORMANCE
         },
+        evaluations=tuple(item.told for item in evaluations if item.told is not None),
     )
 
 
@@ -227,6 +245,35 @@ def _doubts(records: Sequence[_Records]) -> list[str]:
             (f"{SAMPLES} is not usable: {of_phase.reason}",) if of_phase.reason else of_phase.doubts
         )
     ]
+
+
+# One evaluation.
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    told: ToldEvaluation | None
+    """None: of a host without a group."""
+    doubt: str
+    """Why its answers cannot be used, or ''."""
+
+
+def _evaluation(task: HostTask, result: EvaluationResult, host: HostResult) -> _Evaluation:
+    """From a folder whose hashes were checked."""
+    answers: HostAnswers | None = None
+    wrong: tuple[WrongAnswer, ...] = ()
+    doubt = ""
+    if result.score is not None:
+        path = task.folder / HOSTS / task.name / PHASES / result.name / ANSWERS
+        try:
+            answers, wrong = read_answers(path, result, task.name)
+        except ParquetError as error:
+            doubt = f"{result.name}: {ANSWERS} is not usable: {error}"
+    if task.group is None:
+        return _Evaluation(None, doubt)
+    precision = host.model.precision if host.model else None
+    told = ToldEvaluation(task.name, task.group, result, answers, precision, wrong)
+    return _Evaluation(told, doubt)
 
 
 # What is shown of it.

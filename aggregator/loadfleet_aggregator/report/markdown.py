@@ -7,6 +7,7 @@ from .shown import environment
 from .views.accuracy import agreement_views, pooled_views, score_rows
 from .views.answer import find_answer
 from .views.differences import differing_facts
+from .views.evaluations import evaluation_views
 from .views.fleet import result_columns
 from .views.gpus import gpu_view
 from .views.hosts import clock
@@ -34,6 +35,7 @@ def render_markdown(report: FleetReport) -> str:
         pooled=pooled_views(report),
         scores=score_rows(placed),
         agreement=agreement_views(report),
+        evaluations=evaluation_views(report, placed),
         gpus=gpu_view(report, placed),
         clock=clock,
         versions=version_rows(report),

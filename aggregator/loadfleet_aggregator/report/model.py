@@ -6,11 +6,11 @@ from typing import Literal
 
 from loadfleet_agent.contract.base import Count, Document, Frozen, Name, Rate, UtcTime
 from loadfleet_agent.contract.benchmark import Scenario
+from loadfleet_agent.contract.distribution import Distribution
 from loadfleet_agent.contract.loadgen_log import LatencyNs
 from loadfleet_agent.contract.result import (
     Accuracy,
     DatasetFacts,
-    Distribution,
     EngineFacts,
     ModelFacts,
     RateResult,
@@ -19,6 +19,7 @@ from loadfleet_agent.contract.result import (
 from loadfleet_agent.contract.roofline import Precision
 from pydantic import Field, model_validator
 
+from ..evaluation.model import FleetEvaluation
 from ..fleet.prices import Prices
 from ..samples.model import Agreement, LatencyCurve
 from ..scaling.model import JointThroughput
@@ -134,6 +135,9 @@ class HostReport(Frozen):
     rates: tuple[RateResult, ...]
     phases: tuple[PhaseReport, ...]
     accuracy: tuple[Accuracy, ...]
+    evaluations_missed: tuple[str, ...] = Field(
+        default=(), description="evaluations that fell below their limit, each with the reason"
+    )
     model: ModelFacts | None
     dataset: DatasetFacts | None
     engine: EngineFacts | None
@@ -219,6 +223,9 @@ class FleetReport(Document):
     scenarios: tuple[ScenarioReport, ...]
     pooled_accuracy: tuple[PooledAccuracy, ...] = ()
     agreement: tuple[Agreement, ...] = ()
+    evaluations: tuple[FleetEvaluation, ...] = Field(
+        default=(), description="tasks of lm_eval over the engines that were timed"
+    )
     axis: TimeAxis | None = Field(default=None, description="of the hosts' timelines")
     flags: tuple[Flag, ...] = Field(
         default=(), description="hosts that want a look, each at most once, the slowest first"

@@ -14,6 +14,7 @@ from .views.accuracy import agreement_views, pooled_views, score_rows
 from .views.anchor import anchor
 from .views.answer import find_answer
 from .views.differences import differing_facts
+from .views.evaluations import evaluation_views
 from .views.fleet import cells, host_columns, rouge_l
 from .views.gpus import gpu_view
 from .views.hosts import clock, host_sections
@@ -49,6 +50,7 @@ def render_html(report: FleetReport) -> str:
         pooled=pooled_views(report),
         scores=score_rows(placed),
         agreement=agreement_views(report),
+        evaluations=evaluation_views(report, placed),
         gpus=gpu_view(report, placed),
         hosts=host_sections(report, placed),
         clock=clock,

@@ -15,7 +15,7 @@ def performance_runs(host: HostReport) -> dict[Scenario, PhaseReport]:
 def counts(host: HostReport, phase: PhaseReport) -> bool:
     """Whether a run may enter a sum or a comparison.
 
-    It and its accuracy are valid, and the host finished.
+    It and its accuracy are valid, no evaluation of its engine missed, and the host finished.
     """
     missed = any(item.passed is False for item in host.accuracy if item.scenario is phase.scenario)
-    return phase.valid and not missed and host.verdict.kind.finished
+    return phase.valid and not missed and not host.evaluations_missed and host.verdict.kind.finished

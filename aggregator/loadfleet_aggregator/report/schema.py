@@ -1,4 +1,7 @@
-"""Writes the JSON Schema of report.json: python -m loadfleet_aggregator.report.schema FOLDER."""
+"""Writes the JSON Schemas of report.json and mmlu_report.json.
+
+python -m loadfleet_aggregator.report.schema FOLDER
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,28 @@ import json
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from ..evaluation.model import EvaluationReport
 from .model import FleetReport
 
-SCHEMA_FILE = "FleetReport.json"
+MODELS: tuple[type[BaseModel], ...] = (FleetReport, EvaluationReport)
 
 
-def schema_text() -> str:
-    """The schema, as of the agent's own models."""
-    return json.dumps(FleetReport.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+def schema_texts() -> dict[str, str]:
+    """File name to the schema, as of the agent's own models."""
+    return {
+        f"{model.__name__}.json": json.dumps(
+            model.model_json_schema(), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for model in MODELS
+    }
 
 
 def main() -> None:
-    (Path(sys.argv[1]) / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
+    for name, text in schema_texts().items():
+        (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from loadfleet_agent.contract.result import Distribution, PhaseResult
+from loadfleet_agent.contract.distribution import Distribution
+from loadfleet_agent.contract.result import PhaseResult
 
 from .read import Samples
 

@@ -123,6 +123,7 @@ def with_offline_alone(host: PlannedHost, *, sync_start: bool) -> PlannedHost:
     kept: ScenarioPlan = host.plan.scenario(Scenario.OFFLINE)
     changes = {
         "scenarios": (kept.model_copy(update={"modes": (Mode.PERFORMANCE,)}),),
+        "evaluations": (),
         "sync_start": sync_start,
     }
     return host.with_plan(host.plan.model_copy(update=changes))

@@ -7,7 +7,7 @@ Hugging Face libraries read it too; the record of the download is beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from huggingface_hub import hf_hub_url
 
 from ...contract.base import digest, utc_now
 from ...contract.dataset import RebuiltDataset
+from ...contract.evaluation import MMLU_SPLITS, MMLU_SUBJECTS, HubMmlu
 from ...contract.files import write_model
 from ...contract.status import FailureCode
 from ...failure import RunFailure
@@ -23,7 +24,7 @@ from ...model.download import HUB
 from ...model.hub_api import download_headers, hub_api, listed_file
 from ...model.hub_cache import HubFile, is_commit, snapshot_folder
 from ...model.transfer import Partial, Tell, alone, bring, link_blob
-from ..hub_layout import CARD, split_files
+from ..hub_layout import CARD, all_files, split_files
 from ..origin import (
     FetchedDataset,
     HubDatasetFile,
@@ -32,6 +33,11 @@ from ..origin import (
     hub_record,
     read_hub_record,
 )
+
+Revision = RebuiltDataset | HubMmlu
+"""A dataset repository at a commit."""
+Choose = Callable[[Path, Iterable[str]], Sequence[str]]
+"""From a card and the repository's paths to the files that are wanted; raises RunFailure."""
 
 
 def fetch_hub(
@@ -42,25 +48,49 @@ def fetch_hub(
     token: str | None = None,
     tell: Tell,
 ) -> FetchedDataset:
-    """The source's split in the cache, whole and verified against the hub's hashes.
+    """The source's split in the cache, as ``fetch_files`` brings it.
 
-    Only the card and the split's Parquet files are fetched. What is there with its record is not
-    asked for again: sizes are checked here, hashes as it is used. Broken off, it goes on where it
-    was. Raises RunFailure: bad-plan for a source with a folder of its own, dataset-missing,
-    dataset-invalid, hub-access, hub-unreachable, no-space.
+    Raises RunFailure too (bad-plan) for a source with a folder of its own.
     """
-    endpoint = checked_address(endpoint)
     if source.path is not None:
         raise RunFailure(FailureCode.BAD_PLAN, f"{source.path}: a folder needs no fetching")
+
+    def choose(card: Path, paths: Iterable[str]) -> tuple[str, ...]:
+        return split_files(card, paths, source.config, source.split).files
+
+    return fetch_files(source, choose, cache, endpoint=endpoint, token=token, tell=tell)
+
+
+def fetch_mmlu(
+    source: HubMmlu, cache: Path, *, endpoint: str = HUB, token: str | None = None, tell: Tell
+) -> FetchedDataset:
+    """The splits of all 57 subjects in the cache, as ``fetch_files`` brings them."""
+
+    def choose(card: Path, paths: Iterable[str]) -> tuple[str, ...]:
+        return all_files(card, paths, MMLU_SUBJECTS, MMLU_SPLITS)
+
+    return fetch_files(source, choose, cache, endpoint=endpoint, token=token, tell=tell)
+
+
+def fetch_files(
+    source: Revision, choose: Choose, cache: Path, *, endpoint: str, token: str | None, tell: Tell
+) -> FetchedDataset:
+    """Those files of a dataset that its card chooses, whole and verified against the hub's hashes.
+
+    Only the card and these Parquet files are fetched. What is there with its record is not asked
+    for again: sizes are checked here, hashes as it is used. Broken off, it goes on where it was.
+    Raises RunFailure: dataset-missing, dataset-invalid, hub-access, hub-unreachable, no-space.
+    """
+    endpoint = checked_address(endpoint)
     repository = dataset_repository(cache, source.repo)
     with alone(repository, tell):
         record = read_hub_record(repository, source.repo, source.revision)
-        if record is not None and _has_split(record, repository, source):
+        if record is not None and _has_files(record, repository, choose):
             return _answer("present", repository, record)
         files = _list_files(source, endpoint, token)
         verified = _bring(source, files, [CARD], repository, endpoint, token, tell)
         card = snapshot_folder(repository, source.revision) / CARD
-        wanted = split_files(card, files, source.config, source.split).files
+        wanted = choose(card, files)
         verified += _bring(source, files, wanted, repository, endpoint, token, tell)
         known = {item.path: item for item in (*(record.files if record else ()), *verified)}
         record = HubOrigin(
@@ -81,22 +111,21 @@ def dataset_commit(
     return _ask(repo, revision, checked_address(endpoint), token)[0]
 
 
-def _has_split(record: HubOrigin, repository: Path, source: RebuiltDataset) -> bool:
-    """Whether card and split are here as recorded, by their sizes."""
+def _has_files(record: HubOrigin, repository: Path, choose: Choose) -> bool:
+    """Whether the card and what it chooses are here as recorded, by their sizes."""
     folder = snapshot_folder(repository, record.revision)
     for item in record.files:
         path = folder / item.path
         if not path.is_file() or path.stat().st_size != item.size_bytes:
             return False
-    paths = [item.path for item in record.files]
     try:
-        split_files(folder / CARD, paths, source.config, source.split)
+        choose(folder / CARD, [item.path for item in record.files])
     except RunFailure:  # of another split of the same commit
         return False
     return True
 
 
-def _list_files(source: RebuiltDataset, endpoint: str, token: str | None) -> dict[str, HubFile]:
+def _list_files(source: Revision, endpoint: str, token: str | None) -> dict[str, HubFile]:
     """The files of the repository at the commit, by their path in it."""
     commit, files = _ask(source.repo, source.revision, endpoint, token)
     if commit != source.revision:
@@ -133,7 +162,7 @@ def _is_safe(path: str) -> bool:
 
 
 def _bring(
-    source: RebuiltDataset,
+    source: Revision,
     files: Mapping[str, HubFile],
     wanted: Sequence[str],
     repository: Path,

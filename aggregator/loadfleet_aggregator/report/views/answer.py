@@ -15,6 +15,7 @@ from ...text.listing import some
 from ..model import FleetReport, PooledAccuracy, ScenarioReport
 from ..performance import performance_runs
 from ..shown import percent, seconds
+from .evaluations import summary
 from .standing import PlacedHost, Standing
 
 MOST_WORST = 3
@@ -38,6 +39,8 @@ class Figure:
     note: str
     together: str
     """What the hosts did at one time, or ''."""
+    struck: bool = False
+    """No host's run counts."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,16 @@ def _figure(report: FleetReport, scenario: ScenarioReport) -> Figure:
     low, high = number(min(speeds)), number(max(speeds))
     note = "by host; " if len(speeds) > 1 else ""
     note += "no sum: they share a machine" if valid else "not valid"
-    return Figure(title, low if low == high else f"{low} to {high}", "tokens/s", note, "")
+    missed = {
+        text
+        for host in report.hosts
+        if host.name in {item.host for item in scenario.hosts}
+        for text in host.evaluations_missed
+    }
+    if not valid and missed:
+        note += f": {some(sorted(missed))}"
+    value = low if low == high else f"{low} to {high}"
+    return Figure(title, value, "tokens/s", note, "", struck=not valid)
 
 
 def _single_stream(report: FleetReport, scenario: ScenarioReport, title: str) -> Figure:
@@ -147,8 +159,9 @@ def _together(scenario: ScenarioReport) -> str:
 
 
 def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
+    evaluated = [summary(item) for item in report.evaluations]
     if not any(host.accuracy for host in report.hosts):
-        return None, ["Not measured in this run"]
+        return _of_evaluations(report, None), evaluated or ["Not measured in this run"]
     items = [(host, item) for host in report.hosts for item in host.accuracy]
     missed = sorted({host.name for host, item in items if item.passed is False})
     judged = [item for _, item in items if item.passed is not None]
@@ -165,7 +178,14 @@ def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
     told += [_pooled(item) for item in report.pooled_accuracy]
     # Of all hosts at once fewer answers are equal the more hosts there are.
     told += [_agreement(item) for item in report.agreement if item.samples and item.hosts]
-    return passed, told
+    told += evaluated
+    return _of_evaluations(report, passed), told
+
+
+def _of_evaluations(report: FleetReport, rouge: bool | None) -> bool | None:
+    """Whether all that was judged passed; None if nothing was."""
+    judged = [item.passed for item in report.evaluations if item.passed is not None]
+    return rouge if not judged else all(judged) and rouge is not False
 
 
 def _agreement(item: Agreement) -> str:

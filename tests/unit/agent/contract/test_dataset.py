@@ -15,10 +15,11 @@ from loadfleet_agent.contract.dataset import (
     SyntheticDataset,
     not_mlperf,
 )
+from loadfleet_agent.contract.distribution import Distribution
 from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.profile import known_profiles, load_profile
-from loadfleet_agent.contract.result import DatasetFacts, Distribution
+from loadfleet_agent.contract.result import DatasetFacts
 from loadfleet_agent.contract.settings import HostSettings, SettingsError, parse_settings
 from pydantic import TypeAdapter
 

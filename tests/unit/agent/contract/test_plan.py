@@ -59,6 +59,14 @@ OTHER_RATE_SEARCH: dict[str, Any] = {
     "precision": 0.1,
     "margin": 0.1,
 }
+OTHER_MMLU: dict[str, Any] = {
+    "mmlu_tasks": ["mmlu"],
+    "mmlu_split": "validation",
+    "mmlu_shots": 3,
+    "mmlu_data": {"source": "synthetic"},
+    "mmlu_shard": {"index": 0, "of": 2},
+    "mmlu_samples": 4,
+}
 OTHER_SETTINGS: list[dict[str, Any]] = [
     {"suite": "edge"},
     {"suite": "edge", "single_stream_target_latency_ms": 200},
@@ -85,6 +93,11 @@ OTHER_SETTINGS: list[dict[str, Any]] = [
     {"offline_target_qps": 11},
     {"server_target_qps": 5},
     {"scenarios": ["Interactive"], "interactive_target_qps": 5},
+    {"benchmarks": ["mlperf", "mmlu"]},
+    {"benchmarks": ["mmlu"]},
+    {"evaluations": ["gsm8k"]},
+    {"evaluations": [{"task": "gsm8k", "shots": 3}]},
+    *({"benchmarks": ["mmlu"]} | {key: value} for key, value in OTHER_MMLU.items()),
     *({"rate_search": {key: value}} for key, value in OTHER_RATE_SEARCH.items()),
     *({"engine": {key: value}} for key, value in OTHER_ENGINE.items()),
     *({"generation": {key: value}} for key, value in OTHER_GENERATION.items()),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from loadfleet_agent.contract.result import EngineFacts
 from loadfleet_agent.contract.status import FailureCode
-from loadfleet_agent.engine.base import EngineDied, EngineLoad, EngineStartError
+from loadfleet_agent.engine.base import (
+    ContinuationScore,
+    EngineDied,
+    EngineLoad,
+    EngineStartError,
+)
 from loadfleet_agent.engine.replicas import Replica, ReplicatedEngine
 
 ANSWER = 4
@@ -49,12 +54,22 @@ class Held:
         prompt: Sequence[int],
         *,
         stream: bool,
-    ) -> AsyncIterator[Sequence[int]]:
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[Sequence[int], None]:
         self.served.append(request_id)
         await self.free.wait()
         if self.dead:
             raise EngineDied("core is gone")
         yield [1, 2]
+
+    async def score(
+        self, request_id: str, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+    ) -> list[ContinuationScore]:
+        self.served.append(request_id)
+        await self.free.wait()
+        if self.dead:
+            raise EngineDied("core is gone")
+        return [ContinuationScore(-1.0, greedy=False) for _ in continuations]
 
     async def stop(self) -> None:
         self.stopped += 1
@@ -118,6 +133,33 @@ def test_an_engine_that_dies_is_named() -> None:
         await tasks[1]
 
     with pytest.raises(EngineDied, match="^GPU 1: core is gone$"):
+        asyncio.run(scenario())
+
+
+def test_scored_prompts_are_shared_out_as_queries_are() -> None:
+    async def scenario() -> tuple[list[str], list[str]]:
+        one, two = Held(), Held()
+        engine = joined(one, two)
+        tasks = []
+        for name, length in {"a": 100, "b": 10, "c": 10}.items():
+            tasks.append(asyncio.create_task(engine.score(name, [0] * length, [[1], [2]])))
+            await asyncio.sleep(0)
+        one.free.set()
+        two.free.set()
+        assert [len(await task) for task in tasks] == [2, 2, 2]
+        return one.served, two.served
+
+    assert asyncio.run(scenario()) == (["a"], ["b", "c"])
+
+
+def test_an_engine_that_dies_over_a_score_is_named() -> None:
+    async def scenario() -> None:
+        one, two = Held(), Held()
+        one.dead = True
+        one.free.set()
+        await joined(one, two).score("a", [0], [[1]])
+
+    with pytest.raises(EngineDied, match="^GPU 0: core is gone$"):
         asyncio.run(scenario())
 
 

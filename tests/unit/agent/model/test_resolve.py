@@ -10,8 +10,10 @@ import pytest
 from loadfleet_agent.contract.model import DummyModel, HubModel, ModelFolder, TinyModel
 from loadfleet_agent.contract.result import ModelFacts
 from loadfleet_agent.contract.status import FailureCode
+from loadfleet_agent.evaluation.prompts import PromptEncoder
 from loadfleet_agent.failure import RunFailure
 from loadfleet_agent.model.resolve import model_facts, resolve_model
+from loadfleet_agent.model.tiny_llama import TOKENIZER_CONFIG
 from loadfleet_agent.model.tokenizer import load_tokenizer
 
 COMMIT = "0e9e39f249a16976918f6564b8830bc894c89659"
@@ -194,3 +196,15 @@ def test_the_dummy_model_has_llamas_geometry_and_nothing_to_download(tmp_path: P
     before = (folder / "config.json").stat().st_mtime_ns
     assert resolve_model(DummyModel(), tmp_path) == (folder, name)
     assert (folder / "config.json").stat().st_mtime_ns == before
+
+
+def test_the_dummy_model_can_be_evaluated(tmp_path: Path) -> None:
+    folder, name = resolve_model(DummyModel(), tmp_path)
+    encoder = PromptEncoder(folder)
+    text = encoder.apply_chat_template([{"role": "user", "content": "Two and two?"}], True)
+    ids = encoder.encode([text])[0]
+    assert ids.count(encoder.prefix_id) == 1  # BOS once
+    # A folder that an earlier version left is made again.
+    (folder / TOKENIZER_CONFIG).unlink()
+    assert resolve_model(DummyModel(), tmp_path) == (folder, name)
+    assert (folder / TOKENIZER_CONFIG).is_file()

@@ -10,7 +10,7 @@ import pytest
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.report.model import FleetReport
 from loadfleet_aggregator.report.render import publish, write_reports
-from loadfleet_aggregator.report.schema import schema_text
+from loadfleet_aggregator.report.schema import schema_texts
 
 from ..helpers import HostRun, make_run, snapshot
 
@@ -32,7 +32,7 @@ class TestFiles:
 
 
 def test_report_json_obeys_its_schema(eight: FleetReport) -> None:
-    schema = json.loads(schema_text())
+    schema = json.loads(schema_texts()["FleetReport.json"])
     report = json.loads(eight.model_dump_json())
     assert report["schema_version"] == schema["properties"]["schema_version"]["maximum"]
     jsonschema.validate(report, schema)

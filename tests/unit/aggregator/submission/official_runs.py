@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadfleet_agent.contract.benchmark import ACCURACY_TARGETS, Mode, Scenario, Suite
+from loadfleet_agent.contract.distribution import Distribution
 from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.gate import Expectation, check_run
 from loadfleet_agent.contract.host import GpuFacts, HostFacts
@@ -24,7 +25,6 @@ from loadfleet_agent.contract.plan import RunPlan, phase_name
 from loadfleet_agent.contract.result import (
     Accuracy,
     DatasetFacts,
-    Distribution,
     EngineFacts,
     HostResult,
     ModelFacts,

@@ -1,0 +1,1 @@
+"""Accuracy of the engine that is timed, by EleutherAI's lm-evaluation-harness."""

@@ -1,0 +1,144 @@
+"""answers.parquet of one evaluation, read as untrusted input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from loadfleet_agent.contract.evaluation import LETTERS, EvaluationResult
+from loadfleet_agent.contract.run_folder import ANSWERS
+
+from ..bounded_parquet import Layout, ParquetError, read_table
+from ..text.listing import shortened
+from .answers import NO_LETTER, NOT_ASKED, RIGHT, HostAnswers
+from .model import WrongAnswer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_QUESTIONS = 1_000_000
+SHOWN = 20
+"""Wrong answers of a host that are kept to be looked at."""
+LONGEST_QUESTION = 2_000
+LONGEST_CHOICE = 400
+MOST_CHOICES = 10
+
+LAYOUT = Layout(
+    name=ANSWERS,
+    columns={
+        "task": "string",
+        "subject": "string",
+        "index": "uint32",
+        "question": "string",
+        "choices": "list<element: string>",
+        "expected": "string",
+        "answer": "string",
+        "correct": "bool",
+        "log_probabilities": "list<element: float>",
+        "response": "string",
+        "prompt_sha256": "fixed_size_binary[32]",
+        "prompt_tokens": "uint32",
+    },
+    row_bytes=8_192,
+    compressions=frozenset({"SNAPPY", "UNCOMPRESSED"}),
+)
+
+
+def read_answers(
+    path: Path, result: EvaluationResult, host: str
+) -> tuple[HostAnswers, tuple[WrongAnswer, ...]]:
+    """The answers that an evaluation of MMLU tells of, and wrong ones of its weakest subjects.
+
+    Raises ParquetError, also where the answers are not those that the result counts.
+    """
+    if not 0 < result.questions <= MAX_QUESTIONS:
+        raise ParquetError(f"{result.questions} questions: more than {MAX_QUESTIONS}, or none")
+    sizes = tuple(sorted((subject.name, subject.of) for subject in result.subjects))
+    if sum(size for _, size in sizes) > MAX_QUESTIONS:
+        raise ParquetError("subjects of more questions than there are")
+    table = read_table(
+        path, LAYOUT, result.questions, ["subject", "index", "expected", "answer", "correct"]
+    )
+    codes = _codes(table, dict(sizes))
+    answers = HostAnswers(result.data.sha256, sizes, codes)
+    _require_counts(answers, result)
+    return answers, _wrong(path, table, result, host)
+
+
+def _codes(table: pa.Table, sizes: dict[str, int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    starts, total = {}, 0
+    for name, size in sizes.items():
+        starts[name], total = total, total + size
+    codes = np.zeros(total, dtype=np.uint8)
+    rows = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
+    for subject, index, expected, answer, correct in rows:
+        if subject not in starts or index >= sizes[subject]:
+            raise ParquetError("a question of no subject, or beyond its subject's last")
+        if expected not in LETTERS or (answer and answer not in LETTERS):
+            raise ParquetError("an answer that is no letter")
+        place = starts[subject] + index
+        if codes[place] != NOT_ASKED:
+            raise ParquetError("a question is answered twice")
+        code = LETTERS.index(answer) + 1 if answer else NO_LETTER
+        codes[place] = code | (RIGHT if correct else 0)
+    return codes
+
+
+def _require_counts(answers: HostAnswers, result: EvaluationResult) -> None:
+    told = {subject.name: (subject.questions, subject.correct) for subject in result.subjects}
+    begin = 0
+    for name, size in answers.sizes:
+        part = answers.codes[begin : begin + size]
+        begin += size
+        counted = int(np.count_nonzero(part)), int(np.count_nonzero(part & RIGHT))
+        if counted != told[name]:
+            raise ParquetError(
+                f"{name}: {counted[1]} of {counted[0]} right in its answers, "
+                f"{told[name][1]} of {told[name][0]} in its result"
+            )
+
+
+def _wrong(
+    path: Path, table: pa.Table, result: EvaluationResult, host: str
+) -> tuple[WrongAnswer, ...]:
+    """The first of each subject in turn, the weakest subject first."""
+    weakest = {
+        subject.name: rank
+        for rank, subject in enumerate(
+            sorted(
+                (item for item in result.subjects if item.questions),
+                key=lambda item: (item.correct / item.questions, item.name),
+            )
+        )
+    }
+    taken: dict[str, int] = dict.fromkeys(weakest, 0)
+    order = []
+    subjects, right = table.column("subject").to_pylist(), table.column("correct").to_pylist()
+    for row, (subject, correct) in enumerate(zip(subjects, right, strict=True)):
+        if not correct:
+            order.append((taken[subject], weakest[subject], row))
+            taken[subject] += 1
+    if not order:
+        return ()
+    texts = read_table(
+        path, LAYOUT, result.questions, ["question", "choices", "response"], {"response"}
+    )
+    found = []
+    for _, _, row in sorted(order)[:SHOWN]:
+        choices = texts.column("choices")[row].as_py()[:MOST_CHOICES]
+        found.append(
+            WrongAnswer(
+                host=host,
+                subject=subjects[row],
+                index=table.column("index")[row].as_py(),
+                question=shortened(texts.column("question")[row].as_py(), LONGEST_QUESTION),
+                choices=tuple(shortened(choice or "", LONGEST_CHOICE) for choice in choices),
+                expected=table.column("expected")[row].as_py(),
+                answer=shortened(
+                    texts.column("response")[row].as_py() or table.column("answer")[row].as_py(),
+                    LONGEST_CHOICE,
+                ),
+            )
+        )
+    return tuple(found)

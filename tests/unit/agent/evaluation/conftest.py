@@ -1,0 +1,26 @@
+"""Made-up questions, and lm_eval kept from the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from loadfleet_agent.contract.evaluation import SyntheticMmlu
+from loadfleet_agent.evaluation.data import MmluPlace, find_mmlu
+from loadfleet_agent.evaluation.offline import offline_environment
+
+
+@pytest.fixture(scope="session")
+def evaluation_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the questions of seed 0. What datasets makes of them stays there too."""
+    home = tmp_path_factory.mktemp("evaluation-home")
+    # The libraries read these as they are imported, which is after this.
+    os.environ.update(offline_environment(home))
+    find_mmlu(SyntheticMmlu(), home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def made(evaluation_home: Path) -> MmluPlace:
+    return find_mmlu(SyntheticMmlu(), evaluation_home)
