@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .contract.dataset import DatasetFile, MlcommonsDataset, RebuiltDataset
+from .contract.evaluation import MmluFolder
 from .contract.model import HubModel, ModelFolder
 from .contract.plan import RunPlan
 from .host.facts import BOOT_ID_VARIABLE, boot_id
@@ -129,6 +130,7 @@ def read_paths(plan: RunPlan) -> tuple[Path, ...]:
             named.append(source.folder)
         elif isinstance(source, DatasetFile | RebuiltDataset):
             named.append(source.path)
+    named += [item.data.path for item in plan.evaluations if isinstance(item.data, MmluFolder)]
     if isinstance(plan.model, ModelFolder):
         named.append(plan.model.path)
     elif isinstance(plan.model, HubModel):

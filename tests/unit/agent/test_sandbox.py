@@ -79,6 +79,16 @@ def test_datasets_of_the_plan_are_read() -> None:
     )
 
 
+def test_a_copy_of_mmlu_is_read() -> None:
+    asked = plan(
+        model={"source": "tiny"},
+        benchmarks=["mmlu"],
+        mmlu_tasks=["mmlu", "mmlu_llama"],
+        mmlu_data={"source": "path", "path": "/data/mmlu"},
+    )
+    assert set(read_paths(asked)) == {Path("/data/mmlu")}
+
+
 def test_each_property_is_there_once_but_for_lists() -> None:
     names = [item.partition("=")[0] for item in PROPERTIES]
     assert {name for name in names if names.count(name) > 1} == {"SystemCallFilter"}
