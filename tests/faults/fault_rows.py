@@ -104,7 +104,8 @@ ROWS: dict[str, Row] = {
         "A host is rebooted under load",
         "another boot id",
         (
-            "h1: failed at server-performance because stopped as the host was shut down or rebooted",
+            "h1: failed at server-performance because "
+            "stopped as the host was shut down or rebooted",
             "h2: ok",
         ),
         "its finished phases; the other host's run",
