@@ -208,13 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._require_access(repo)
             self._json({})
         elif rest[:1] == ["tree"]:
-            self._json(
-                [
-                    {"type": "file", "path": file.path, "size": file.size, "oid": file.git_sha1}
-                    | ({"lfs": _lfs(file, "oid")} if file.is_lfs else {})
-                    for file in files
-                ]
-            )
+            whole = query.get("recursive", [""])[0].lower() == "true"
+            self._json(_tree(files, "".join(f"{part}/" for part in rest[2:]), whole=whole))
         else:
             blobs = query.get("blobs", [""])[0].lower() == "true"
             self._json(
@@ -345,6 +340,24 @@ class _Handler(BaseHTTPRequestHandler):
             if hold is None or position < hold:
                 return
             time.sleep(0.02)
+
+
+def _tree(files: list[File], folder: str, *, whole: bool) -> list[dict[str, Any]]:
+    """What is in a folder of a repository ("" or "name/"), or also in those below it."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        below = file.path.removeprefix(folder).split("/")
+        if not file.path.startswith(folder):
+            continue
+        for depth in range(1, len(below)):
+            path = folder + "/".join(below[:depth])
+            if whole or depth == 1:
+                oid = hashlib.sha1(path.encode()).hexdigest()
+                found[path] = {"type": "directory", "path": path, "size": 0, "oid": oid}
+        if whole or len(below) == 1:
+            entry = {"type": "file", "path": file.path, "size": file.size, "oid": file.git_sha1}
+            found[file.path] = entry | ({"lfs": _lfs(file, "oid")} if file.is_lfs else {})
+    return list(found.values())
 
 
 def _lfs(file: File, key: str) -> dict[str, object]:

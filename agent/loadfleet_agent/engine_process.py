@@ -19,7 +19,7 @@ from .contract.plan import RunPlan
 from .contract.profile import Build
 from .contract.run_folder import ENGINE_LOG
 from .contract.status import FailureCode
-from .evaluation.offline import offline_environment
+from .evaluation.environment import offline_environment
 from .failure import RunFailure
 from .host.memory import oom_kills
 

@@ -59,7 +59,7 @@ from .contract.run_folder import (
 from .contract.status import Failure, FailureCode, Level, State, Status, make_failure
 from .dataset.library import SampleLibrary, build_library
 from .engine_process import EngineProcess
-from .evaluation.offline import offline_environment
+from .evaluation.environment import offline_environment
 from .failure import RunFailure, explain_os_error
 from .host.facts import boot_id, changed_facts, host_facts
 from .host.telemetry import Telemetry

@@ -10,6 +10,7 @@ import typer
 from .. import __version__
 from .download import app as download
 from .download_dataset import app as download_dataset
+from .download_task import app as download_task
 from .existing_run import app as existing_run
 from .host import app as host
 from .overhead import app as overhead
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (host, download, download_dataset, run, existing_run, overhead, tune):
+for part in (host, download, download_dataset, download_task, run, existing_run, overhead, tune):
     app.add_typer(part)
 
 

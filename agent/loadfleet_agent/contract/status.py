@@ -81,7 +81,7 @@ HINTS: dict[FailureCode, str] = {
     FailureCode.UNKNOWN_TASK: "correct the name in evaluations; lm_eval ls tasks names all",
     FailureCode.EVALUATION_DATA: "MMLU: fetch it with: loadfleet-agent download-dataset --source "
     "mmlu, put a copy in the hub's own format there and name it in mmlu_data, or set mmlu_data to "
-    "synthetic; another task: docs/mmlu.md tells how its data gets into that folder",
+    "synthetic; another task: loadfleet-agent download-task",
     FailureCode.EVALUATION: "read engine.log; what lm_eval said of the task is there",
     FailureCode.PUNKT_MISSING: "deploy the agent from its wheelhouse, which carries the data, or "
     "set NLTK_DATA to a folder that holds tokenizers/punkt_tab/english",

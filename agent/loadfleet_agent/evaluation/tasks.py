@@ -17,7 +17,7 @@ from ..contract.evaluation import MMLU_SUBJECTS, EvaluationData, EvaluationPlan,
 from ..contract.status import FailureCode
 from ..failure import RunFailure
 from .data import MmluPlace, find_mmlu, questions_sha256
-from .offline import datasets_cache
+from .environment import datasets_cache
 
 FEWSHOT_SEED = 1234
 """lm_eval's default, of tasks that draw their examples."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from loadfleet_agent.contract.evaluation import SyntheticMmlu
 from loadfleet_agent.evaluation.data import MmluPlace, find_mmlu
-from loadfleet_agent.evaluation.offline import offline_environment
+from loadfleet_agent.evaluation.environment import offline_environment
 
 
 @pytest.fixture(scope="session")
