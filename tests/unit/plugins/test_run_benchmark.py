@@ -154,6 +154,19 @@ class TestFleet:
         assert site.verdicts()["gone"] == "unreachable"
 
 
+class TestUnknownTask:
+    def test_is_told_once_before_anything_starts(self, tmp_path: Path) -> None:
+        site = Site(tmp_path, {"one": LOCAL})
+        site.write("host_vars/one.yml", {"loadfleet_evaluations": ["gsm8kk"]})
+        played = site.play()
+        assert played.returncode != 0
+        (host,) = site.report()["hosts"]
+        assert (host["verdict"]["kind"], host["verdict"]["phase"]) == ("failed", "prepare")
+        assert "no task 'gsm8kk'; did you mean gsm8k" in host["verdict"]["reason"]
+        assert not list((site.homes / "one" / "runs").glob("*/status.json"))
+        assert "no run '" not in played.output  # there is nothing to collect, which is no news
+
+
 class TestLostFleet:
     def test_still_gives_a_report(self, lost_run: FleetRun) -> None:
         assert lost_run.played.returncode != 0
