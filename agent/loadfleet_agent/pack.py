@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import tarfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from .contract.benchmark import Mode
 from .contract.run_folder import ACCURACY_LOG
+from .host.locks import locked_folder
 from .host.owner import as_owner
 
 
@@ -23,7 +23,7 @@ def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
     for: their hashes and the scores travel in the results. Other runs log a few answers.
     """
     temporary = target.with_name(f".{target.name}.tmp")
-    with _packing(target):
+    with locked_folder(target.parent):  # two operators may collect at once
         with _archive(temporary) as archive, as_owner(folder.parents[1]):
             for path in sorted(folder.rglob("*")):
                 if not path.is_file() or path.is_symlink() or path.name.endswith(".tmp"):
@@ -34,14 +34,6 @@ def pack_run(folder: Path, target: Path, *, accuracy_logs: bool) -> int:
                 archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
         temporary.replace(target)
         return target.stat().st_size
-
-
-@contextmanager
-def _packing(target: Path) -> Iterator[None]:
-    """One at a time: two operators may collect at once."""
-    with target.with_name(f".{target.name}.lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

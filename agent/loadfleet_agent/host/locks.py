@@ -53,11 +53,21 @@ def make_run_lock(home: Path) -> Path:
 
 
 @contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Waits until nobody else has locked the folder itself, so that no file is left for it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def starting(home: Path) -> Iterator[None]:
     """One start at a time: of two operators the second finds what the first has started."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "start.lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with locked_folder(home):
         yield
 
 

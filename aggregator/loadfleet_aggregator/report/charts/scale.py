@@ -72,7 +72,8 @@ def scale_over(values: Iterable[float], *, from_zero: bool, room: float = 0.06) 
     low = 0.0 if from_zero else min(known, default=0.0)
     high = max(known, default=1.0)
     if high <= low:
-        return Scale(low if from_zero else low - 1, low + 1)
+        most = max(1.0, abs(low) * 1e-6)  # of a large number 1 more is the same number
+        return Scale(low if from_zero else low - most, low + most)
     more = (high - low) * room
     return Scale(low if from_zero else low - more, high + more)
 

@@ -57,3 +57,10 @@ def test_short_runs_have_seconds_and_long_ones_hours() -> None:
         f"11:59:{second}" for second in (46, 48, 50, 52, 54, 56)
     ]
     assert [tick.label for tick in time_ticks(NOON, 50 * 3600)][:2] == ["12:00", "00:00"]
+
+
+def test_one_value_has_an_axis_however_large_it_is() -> None:
+    for value in (0.0, 1e6, -1.4e23, 1e300):
+        scale = scale_over([value, value], from_zero=False)
+        assert scale.low < value < scale.high
+        assert scale.ticks()
