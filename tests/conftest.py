@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+INTERN = sys.intern
+"""Python's own: Ansible, where a test imports it, puts another in its place."""
 EXAMPLES = os.environ.get("LOADFLEET_EXAMPLES")
 settings.register_profile(
     "loadfleet",
@@ -21,6 +24,16 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("loadfleet")
+
+
+@pytest.fixture(scope="session")
+def torch_beside_ansible() -> None:
+    """torch is imported, whose compiler takes no other sys.intern than Python's own."""
+    found, sys.intern = sys.intern, INTERN
+    try:
+        import torch._dynamo  # noqa: F401
+    finally:
+        sys.intern = found
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,11 @@ from loadfleet_agent.evaluation.data import MmluPlace, find_mmlu
 from loadfleet_agent.evaluation.environment import offline_environment
 
 
+@pytest.fixture(scope="session", autouse=True)
+def torch_for_transformers(torch_beside_ansible: None) -> None:
+    """lm_eval and transformers import it."""
+
+
 @pytest.fixture(scope="session")
 def evaluation_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the questions of seed 0. What datasets makes of them stays there too."""

@@ -198,6 +198,7 @@ def test_the_dummy_model_has_llamas_geometry_and_nothing_to_download(tmp_path: P
     assert (folder / "config.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.usefixtures("torch_beside_ansible")
 def test_the_dummy_model_can_be_evaluated(tmp_path: Path) -> None:
     folder, name = resolve_model(DummyModel(), tmp_path)
     encoder = PromptEncoder(folder)
