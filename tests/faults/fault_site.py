@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from gpu_site import BIN, ROOT
+from gpu_site import BIN, ROOT, ansible_environment
 from loadfleet_agent.contract.base import digest
 from machines import DEFAULT_STATE, FleetError, Machine, Machines
 from waiting import wait_until
@@ -58,7 +58,7 @@ class Playbook:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=_environment(),
+                env=ansible_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -350,17 +350,6 @@ def _hash_of(folder: Path) -> str:
     for name in sorted(json.loads(sealed)["files"]):
         total.update((folder / name).read_bytes())
     return total.hexdigest()
-
-
-def _environment() -> dict[str, str]:
-    mine = os.environ | {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",  # YAML breaks long lines
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    }
-    mine.pop("HF_TOKEN", None)
-    return mine
 
 
 @contextmanager

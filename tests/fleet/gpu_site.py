@@ -33,6 +33,18 @@ SHARED = "/mnt/site"
 NETWORK = "10.78.0"
 
 
+def ansible_environment() -> dict[str, str]:
+    """Of ansible-playbook with this project's settings, and nothing of the user's token."""
+    mine = os.environ | {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",  # YAML breaks long lines
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    mine.pop("HF_TOKEN", None)
+    return mine
+
+
 @dataclasses.dataclass(frozen=True)
 class Played:
     """What a playbook said, and how it ended."""
@@ -128,17 +140,10 @@ class Site:
         arguments: tuple[str, ...],
         environment: Mapping[str, str],
     ) -> subprocess.Popen[str]:
-        mine = os.environ | {
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",  # YAML breaks long lines
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        }
-        mine.pop("HF_TOKEN", None)
         return subprocess.Popen(
             [str(BIN / "ansible-playbook"), playbook, "-i", str(inventory), *arguments],
             cwd=ROOT,
-            env=mine | dict(environment),
+            env=ansible_environment() | dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
