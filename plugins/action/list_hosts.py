@@ -24,7 +24,7 @@ SPEC: dict[str, dict[str, Any]] = {
 class ActionModule(ActionBase):
     """Runs on the controller, once for all hosts, and touches none.
 
-    Writes a list of objects: the fields of fleet/inventory.py's FleetHost.
+    Writes a list of objects: the fields of hosts/inventory.py's FleetHost.
     """
 
     TRANSFERS_FILES = False

@@ -65,8 +65,8 @@ def doctor(
     from ..doctor.ask import Question
     from ..doctor.examine import NoHosts, examine
     from ..doctor.render import show
-    from ..fleet.inventory import Selection, require_project
     from ..fleet.settings import InventoryError
+    from ..hosts.inventory import Selection, require_project
 
     for path in inventory or ():
         if not path.exists() and "," not in str(path):

@@ -46,7 +46,8 @@ def logs(
 
     Exit code 0: shown, or you left with Ctrl-C; 1: there is none, or the host was not reached.
     """
-    from ..fleet.remote import LinkError, Links
+    from ..hosts.link import LinkError
+    from ..hosts.links import Links
     from ..operate.logs import LogKind, LogLines, log_command
 
     if engine and events:
@@ -103,7 +104,7 @@ def exec_(
     """
     import shlex
 
-    from ..fleet.remote import Answer, Links
+    from ..hosts.links import Answer, Links
     from ..text.terminal import printable, printable_line
 
     fleet = selected(make_selection(inventory, limit, extra_vars, vault_password_file), project)
@@ -157,7 +158,7 @@ def stop(
 
     Exit code 0: nothing runs any more; 1: some host could not be stopped or reached.
     """
-    from ..fleet.remote import Links
+    from ..hosts.links import Links
     from ..operate.stop import Stopped, stop_runs, stopped_json
     from ..text.terminal import printable
 

@@ -57,8 +57,8 @@ def init(
     Exit code 0: written; 1: written, and a host was not reached or cannot run it; 2: the input is
     wrong, and nothing is written.
     """
-    from ..fleet.inventory import require_project
     from ..fleet.settings import InventoryError
+    from ..hosts.inventory import require_project
     from ..init.build import MODEL, InitRefused, Request, make_inventory
     from ..init.choose import NoProfile
     from ..init.render import report_lines

@@ -124,7 +124,7 @@ def clean(
     """
     from loadfleet_agent.contract.base import utc_now
 
-    from ..fleet.remote import Links
+    from ..hosts.links import Links
     from ..operate.clean import (
         old_host_runs,
         old_results,

@@ -12,7 +12,7 @@ from loadfleet_agent.contract.base import NAME_PATTERN
 from .exit import refuse
 
 if TYPE_CHECKING:
-    from ..fleet.inventory import Fleet, Selection
+    from ..hosts.inventory import Fleet, Selection
 
 Inventory = Annotated[
     list[str] | None,
@@ -42,7 +42,7 @@ def make_selection(
     extra_vars: Sequence[str] | None,
     vault_password_file: str | None,
 ) -> Selection:
-    from ..fleet.inventory import Selection
+    from ..hosts.inventory import Selection
 
     return Selection(
         inventory=tuple(inventory or ()),
@@ -54,8 +54,8 @@ def make_selection(
 
 def selected(selection: Selection, project: Path) -> Fleet:
     """The hosts, or the end of the command with a line that says why there are none."""
-    from ..fleet.inventory import read_fleet
     from ..fleet.settings import InventoryError
+    from ..hosts.inventory import read_fleet
 
     try:
         return read_fleet(selection, project)

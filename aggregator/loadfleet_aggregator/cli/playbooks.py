@@ -70,8 +70,8 @@ def ansible_arguments(context: typer.Context) -> list[str]:
 
 
 def checked_project(project: Path) -> Path:
-    from ..fleet.inventory import require_project
     from ..fleet.settings import InventoryError
+    from ..hosts.inventory import require_project
 
     try:
         return require_project(project)
@@ -125,7 +125,7 @@ def play_quietly(project: Path, arguments: Sequence[str], advice: str) -> RunVie
 
 
 def tell_refusal(playbook: Playbook, refusal: str) -> None:
-    from ..fleet.inventory import first_error
+    from ..hosts.inventory import first_error
 
     text = refusal or playbook.error or first_error(playbook.output)
     for line in text.splitlines():

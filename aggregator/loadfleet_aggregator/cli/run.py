@@ -139,8 +139,8 @@ def _after(end: End, view: RunView, arguments: Sequence[str], project: Path) -> 
 
 
 def _stop(view: RunView, arguments: Sequence[str], project: Path) -> None:
-    from ..fleet.inventory import selection_of
-    from ..fleet.remote import Links
+    from ..hosts.inventory import selection_of
+    from ..hosts.links import Links
     from ..operate.interrupts import counted_interrupts
     from ..operate.stop import stop_runs
     from .options import selected

@@ -55,7 +55,7 @@ def watch(
     Exit code 0: all hosts have done their run, or you left; 1: some host failed, stopped or was
     not reached; with --once: was not reached.
     """
-    from ..fleet.remote import Links
+    from ..hosts.links import Links
     from ..operate.poll import Poller
 
     run_id = checked_run(run)

@@ -11,7 +11,7 @@ from pathlib import Path
 from loadfleet_agent.contract.base import Frozen
 from pydantic import Field, ValidationError
 
-from ..fleet.inventory import Selection, ansible_command, ansible_environment, first_error
+from ..hosts.inventory import Selection, ansible_command, ansible_environment, first_error
 from .answers import Answers
 
 PLAYBOOK = "playbooks/doctor.yml"

@@ -15,7 +15,7 @@ from pydantic import Field
 from ..doctor.ask import NoAnswer, Question, ask
 from ..doctor.inventory import check_inventory, check_settings
 from ..doctor.model import Severity
-from ..fleet.inventory import Selection
+from ..hosts.inventory import Selection
 from .choose import (
     CPU_PROFILE,
     choose_cpu,

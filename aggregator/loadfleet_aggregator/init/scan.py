@@ -10,7 +10,7 @@ from typing import Any
 from ..doctor.answers import Answers, HostAnswers
 from ..doctor.ask import NoAnswer, Question, ask
 from ..doctor.reach import reason, remedy
-from ..fleet.inventory import Selection
+from ..hosts.inventory import Selection
 from .gpu_ids import PCI_MODELS, USABLE
 from .model import SeenGpu, SeenHost
 from .targets import Target

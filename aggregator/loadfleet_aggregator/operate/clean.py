@@ -18,10 +18,10 @@ from loadfleet_agent.contract.base import NAME_PATTERN, Frozen
 from loadfleet_agent.contract.run_folder import STATUS
 from pydantic import Field
 
-from ..fleet.inventory import FleetHost
 from ..fleet.record import LATEST, RUN_RECORD, read_record
-from ..fleet.remote import Answer, Links
 from ..fleet.settings import InventoryError
+from ..hosts.inventory import FleetHost
+from ..hosts.links import Answer, Links
 from ..scaling.record import STUDY_RECORD, is_finished, is_study, read_study
 
 AGE = re.compile(r"^(\d{1,5})([hdw])$")

@@ -20,7 +20,7 @@ from typing import Any
 
 from loadfleet_agent.contract.files import private_folder
 
-from ..fleet.inventory import ansible_environment
+from ..hosts.inventory import ansible_environment
 
 Event = dict[str, Any]
 """Of ansible-runner: event, stdout, pid and, in event_data, host, task, role, res."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from ..fleet.inventory import FleetHost
-from ..fleet.remote import Answer, Links
+from ..hosts.inventory import FleetHost
+from ..hosts.links import Answer, Links
 from .live import MOST_BYTES, HostLive, LiveState, look_command, read_look, unreachable
 
 LIMIT_S = 20.0

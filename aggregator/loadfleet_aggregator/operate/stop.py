@@ -10,8 +10,8 @@ from typing import Literal
 from loadfleet_agent.contract.base import Frozen
 
 from ..fleet.answer import task_result
-from ..fleet.inventory import FleetHost
-from ..fleet.remote import Answer, Links
+from ..hosts.inventory import FleetHost
+from ..hosts.links import Answer, Links
 
 LIMIT_S = 240.0
 """The agent itself gives a run 180 s to end."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from loadfleet_aggregator.fleet.inventory import Selection, read_fleet
 from loadfleet_aggregator.fleet.settings import plan_hosts
+from loadfleet_aggregator.hosts.inventory import Selection, read_fleet
 from waiting import LONG_S
 
 from ..doctor.made import PROJECT

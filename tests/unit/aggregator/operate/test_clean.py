@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from loadfleet_agent.contract.files import write_model
 from loadfleet_agent.contract.status import State
-from loadfleet_aggregator.fleet.inventory import FleetHost
 from loadfleet_aggregator.fleet.record import RunRecord, write_record
-from loadfleet_aggregator.fleet.remote import Links
+from loadfleet_aggregator.hosts.inventory import FleetHost
+from loadfleet_aggregator.hosts.links import Links
 from loadfleet_aggregator.operate.clean import (
     old_host_runs,
     old_results,

@@ -27,7 +27,7 @@ from typing import Any
 from loadfleet_agent.contract.base import Frozen
 from pydantic import Field, SecretStr, ValidationError
 
-from .settings import FleetSettings, InventoryError
+from ..fleet.settings import FleetSettings, InventoryError
 
 HOSTS_PLAYBOOK = "playbooks/hosts.yml"
 ERROR = r"\[ERROR\]: |ERROR! |fatal: |ansible-playbook: error: "

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from loadfleet_aggregator.fleet.inventory import (
+from loadfleet_aggregator.fleet.settings import InventoryError
+from loadfleet_aggregator.hosts.inventory import (
     Selection,
     SshOptions,
     read_fleet,
     ssh_command,
 )
-from loadfleet_aggregator.fleet.settings import InventoryError
 
 ROOT = Path(__file__).parents[4]
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loadfleet_aggregator.fleet.inventory import Become, FleetHost, SshOptions
-from loadfleet_aggregator.fleet.remote import LinkError, Links, ask_hosts
+from loadfleet_aggregator.hosts.inventory import Become, FleetHost, SshOptions
+from loadfleet_aggregator.hosts.link import LinkError
+from loadfleet_aggregator.hosts.links import Links, ask_hosts
 from pydantic import SecretStr
 from waiting import wait_until
 

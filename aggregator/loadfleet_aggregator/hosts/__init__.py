@@ -1,0 +1,1 @@
+"""The hosts of an inventory, and commands on them, over SSH as Ansible reaches them or here."""
