@@ -17,6 +17,7 @@ from loadfleet_agent.cli import app
 from mlcommons_server import MlcommonsServer
 
 from ..conftest import FinishedRun
+from ..dataset.hub_dataset import DatasetMirror
 from ..helpers import QUICK, Agent
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -80,6 +81,7 @@ def test_json_of_every_command_can_be_read(
     tmp_path: Path,
     model_on_the_hub: list[str],
     dataset_of_mlcommons: list[str],
+    gsm8k_mirror: DatasetMirror,
 ) -> None:
     agent = null_run.agent
     same = agent.settings(null_run.run_id, QUICK | {"modes": ["performance", "accuracy"]})
@@ -93,6 +95,10 @@ def test_json_of_every_command_can_be_read(
         "download-dataset": (
             [*dataset_of_mlcommons, "--folder", str(tmp_path / "datasets")],
             {"how", "source", "path", "files", "bytes"},
+        ),
+        "download-task": (
+            ["gsm8k", "--endpoint", gsm8k_mirror.url],
+            {"how", "task", "data", "questions", "sha256", "path"},
         ),
         "start": (same, {"how", "run_id", "folder"}),
         "run": (same, {"outcome", "phases", "accuracy", "plan_hash"}),

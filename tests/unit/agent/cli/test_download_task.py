@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from ..dataset.hub_dataset import DatasetMirror, write_card, write_parquet
+from ..dataset.hub_dataset import DatasetMirror
 from ..helpers import Agent
+from .conftest import GSM8K
 
-REPO = "openai/gsm8k"
 TOKEN = "hf_theTokenOfOneWhoHasAccess"
 
 
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[DatasetMirror]:
-    """gsm8k, with a dozen of its questions."""
-    folder = tmp_path / "hub" / REPO
-    rows = [
-        {"question": f"What is {number} and {number}?", "answer": f"Twice.\n#### {2 * number}"}
-        for number in range(12)
-    ]
-    files = []
-    for split in ("train", "test"):
-        write_parquet(folder / "main" / f"{split}-00000-of-00001.parquet", rows)
-        files.append({"split": split, "path": f"main/{split}-*"})
-    write_card(folder, {"configs": [{"config_name": "main", "data_files": files}]})
-    with DatasetMirror(tmp_path / "hub") as served:
-        yield served
-
-
 def test_a_run_without_a_network_finds_what_was_brought(
-    tmp_path: Path, mirror: DatasetMirror
+    tmp_path: Path, gsm8k_mirror: DatasetMirror
 ) -> None:
     agent = Agent(tmp_path / "home")
-    first = agent("download-task", "gsm8k", "--endpoint", mirror.url, "--json")
+    first = agent("download-task", "gsm8k", "--endpoint", gsm8k_mirror.url, "--json")
     assert first.returncode == 0, first.stderr
     found = json.loads(first.stdout)
-    assert (found["how"], found["data"], found["questions"]) == ("downloaded", REPO, 12)
-    again = agent("download-task", "gsm8k", "--endpoint", mirror.url)
+    assert (found["how"], found["data"], found["questions"]) == ("downloaded", GSM8K, 12)
+    again = agent("download-task", "gsm8k", "--endpoint", gsm8k_mirror.url)
     assert again.stdout == f"present: gsm8k: 12 questions in {found['path']}\n"
-    asked = len(mirror.requests)
+    asked = len(gsm8k_mirror.requests)
     settings = (
         "profile=null-engine", "model.source=tiny", "dataset.source=synthetic",
         "length.samples=16", "scenarios=[Offline]", "modes=[performance]",
@@ -55,17 +35,19 @@ def test_a_run_without_a_network_finds_what_was_brought(
     result = json.loads((folder / "evaluation.json").read_bytes())
     assert result["data"]["sha256"] == found["sha256"]
     assert result["data"]["questions"] == 12
-    assert len(mirror.requests) == asked
+    assert len(gsm8k_mirror.requests) == asked
 
 
 def test_a_gated_mirror_gets_the_token_that_stays_in_no_file(
-    tmp_path: Path, mirror: DatasetMirror
+    tmp_path: Path, gsm8k_mirror: DatasetMirror
 ) -> None:
-    mirror.token = TOKEN
+    gsm8k_mirror.token = TOKEN
     agent = Agent(tmp_path / "home")
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    done = agent("download-task", "gsm8k", "--endpoint", mirror.url, "--token-file", str(token))
+    done = agent(
+        "download-task", "gsm8k", "--endpoint", gsm8k_mirror.url, "--token-file", str(token)
+    )
     assert done.returncode == 0, done.stderr
     kept = [path for path in agent.home.rglob("*") if path.is_file()]
     assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]

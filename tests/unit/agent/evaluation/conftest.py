@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,15 @@ def torch_for_transformers(torch_beside_ansible: None) -> None:
 def evaluation_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the questions of seed 0. What datasets makes of them stays there too."""
     home = tmp_path_factory.mktemp("evaluation-home")
-    # The libraries read these as they are imported, which is after this.
-    os.environ.update(offline_environment(home))
-    find_mmlu(SyntheticMmlu(), home)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in offline_environment(home).items():
+            patch.setenv(name, value)
+        # The libraries read these as they are imported; other tests have a hub of their own.
+        import datasets
+        import lm_eval.tasks  # noqa: F401
+
+        find_mmlu(SyntheticMmlu(), home)
+    assert datasets.config.HF_HUB_OFFLINE
     return home
 
 
