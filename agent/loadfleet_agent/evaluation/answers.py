@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from ..contract.base import LONGEST_TEXT
 from ..contract.evaluation import LETTERS, MMLU_SUBJECTS, SubjectScore
 from .language_model import Asked
 from .tasks import LoadedTask
+
+WRONG_WITH_PROMPT = 20
+"""Wrong answers of each subject with their prompts: 14,042 of five shots would be 80 MB."""
+LONGEST_PROMPT = 30_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class Answer:
     """Of the four letters; None where the answer was generated."""
     response: str | None
     """What was generated, stop string and what follows left out; None where nothing was."""
-    prompt: Asked
+    prompt: str
+    """As it was asked, shots and chat template in it."""
+    asked: Asked
 
 
 def read_answers(
@@ -73,7 +80,8 @@ def _answer(
         correct=bool(correct),
         log_probabilities=scored,
         response=None if scored else str(sample["resps"][0][0])[:LONGEST_TEXT],
-        prompt=asked[context],
+        prompt=context,
+        asked=asked[context],
     )
 
 
@@ -105,7 +113,13 @@ def score_by_subject(task: LoadedTask, answers: Iterable[Answer]) -> tuple[Subje
 
 
 def write_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """answers.parquet: one row a question."""
+    """answers.parquet: one row a question, prompts of the first wrong ones of each subject."""
+    wrong: Counter[str] = Counter()
+    prompts: list[str | None] = []
+    for answer in answers:
+        wrong[answer.subject] += not answer.correct
+        kept = not answer.correct and wrong[answer.subject] <= WRONG_WITH_PROMPT
+        prompts.append(answer.prompt[-LONGEST_PROMPT:] if kept else None)
     columns = {
         "task": pa.array([a.task for a in answers], pa.string()),
         "subject": pa.array([a.subject for a in answers], pa.string()),
@@ -120,8 +134,9 @@ def write_answers(path: Path, answers: Sequence[Answer]) -> None:
             pa.list_(pa.float32()),
         ),
         "response": pa.array([a.response for a in answers], pa.string()),
-        "prompt_sha256": pa.array([a.prompt.sha256 for a in answers], pa.binary(32)),
-        "prompt_tokens": pa.array([a.prompt.tokens for a in answers], pa.uint32()),
+        "prompt_sha256": pa.array([a.asked.sha256 for a in answers], pa.binary(32)),
+        "prompt_tokens": pa.array([a.asked.tokens for a in answers], pa.uint32()),
+        "prompt": pa.array(prompts, pa.string()),
     }
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)

@@ -67,6 +67,10 @@ class WrongAnswer(Frozen):
     choices: tuple[str, ...]
     expected: str
     answer: str = Field(description="as it was generated, or the letter; '' where there is none")
+    prompt_tokens: Count
+    prompt: str = Field(
+        description="as it was asked, the middle of a long one left out; '' where it was not kept"
+    )
 
 
 class FleetEvaluation(Frozen):

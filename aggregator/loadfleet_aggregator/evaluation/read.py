@@ -22,6 +22,7 @@ SHOWN = 20
 """Wrong answers of a host that are kept to be looked at."""
 LONGEST_QUESTION = 2_000
 LONGEST_CHOICE = 400
+LONGEST_PROMPT = 8_000
 MOST_CHOICES = 10
 
 LAYOUT = Layout(
@@ -39,8 +40,9 @@ LAYOUT = Layout(
         "response": "string",
         "prompt_sha256": "fixed_size_binary[32]",
         "prompt_tokens": "uint32",
+        "prompt": "string",
     },
-    row_bytes=8_192,
+    row_bytes=32_768,
     compressions=frozenset({"SNAPPY", "UNCOMPRESSED"}),
 )
 
@@ -122,8 +124,9 @@ def _wrong(
     if not order:
         return ()
     texts = read_table(
-        path, LAYOUT, result.questions, ["question", "choices", "response"], {"response"}
-    )
+        path, LAYOUT, result.questions,
+        ["question", "choices", "response", "prompt_tokens", "prompt"], {"response", "prompt"},
+    )  # fmt: skip
     found = []
     for _, _, row in sorted(order)[:SHOWN]:
         choices = texts.column("choices")[row].as_py()[:MOST_CHOICES]
@@ -139,6 +142,17 @@ def _wrong(
                     texts.column("response")[row].as_py() or table.column("answer")[row].as_py(),
                     LONGEST_CHOICE,
                 ),
+                prompt=_ends(texts.column("prompt")[row].as_py() or ""),
+                prompt_tokens=texts.column("prompt_tokens")[row].as_py(),
             )
         )
     return tuple(found)
+
+
+def _ends(prompt: str) -> str:
+    """Both ends of a long one: how it begins, and the question that it ends with."""
+    left_out = len(prompt) - LONGEST_PROMPT
+    if left_out <= 0:
+        return prompt
+    half = LONGEST_PROMPT // 2
+    return f"{prompt[:half]}\n[... {left_out:,} characters ...]\n{prompt[-half:]}"

@@ -73,6 +73,8 @@ def test_an_answer_has_its_question_letter_and_prompt(ran: tuple[Agent, HostResu
             assert len(row["choices"]) == 4
             assert len(row["prompt_sha256"]) == 32
             assert row["prompt_tokens"] >= evaluation.prompt_tokens.minimum
+            assert (row["prompt"] is None) == row["correct"]
+            assert row["correct"] or row["question"].strip() in row["prompt"]
             if evaluation.task == "mmlu":
                 scores = row["log_probabilities"]
                 assert row["answer"] == "ABCD"[scores.index(max(scores))]

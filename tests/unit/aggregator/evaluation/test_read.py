@@ -19,7 +19,7 @@ from .made import EXPECTED, SIZE, SUBJECTS, told
 GIVEN = "ABC-DBCD"
 
 
-def written(path: Path, letters: str = GIVEN) -> Path:
+def written(path: Path, letters: str = GIVEN, prompt: str = "Five shots, question {}") -> Path:
     """The answers of a host with these letters, by the agent's own hand."""
     answers = [
         Answer(
@@ -33,7 +33,8 @@ def written(path: Path, letters: str = GIVEN) -> Path:
             correct=letter == EXPECTED[place],
             log_probabilities=None,
             response="no idea" if letter == "-" else letter,
-            prompt=Asked(sha256=bytes(32), tokens=7),
+            prompt=prompt.format(place),
+            asked=Asked(sha256=bytes(32), tokens=7),
         )
         for place, letter in enumerate(letters)
     ]
@@ -54,6 +55,16 @@ def test_what_the_agent_writes_is_read(tmp_path: Path) -> None:
         ("astronomy", 0, "D"),
     ]
     assert wrong[0].question == "question 3"
+    assert (wrong[0].prompt, wrong[0].prompt_tokens) == ("Five shots, question 3", 7)
+
+
+def test_of_a_long_prompt_both_ends_are_shown(tmp_path: Path) -> None:
+    path = written(tmp_path / "answers.parquet", prompt=f"begin{'x' * 20_000}end of {{}}")
+    _, wrong = read_answers(path, told("a", GIVEN).result, "a")
+    shown = wrong[0].prompt
+    assert shown.startswith("begin")
+    assert shown.endswith("end of 3")
+    assert "\n[... 12,013 characters ...]\n" in shown
 
 
 def test_answers_that_are_not_those_of_the_result_are_refused(tmp_path: Path) -> None:

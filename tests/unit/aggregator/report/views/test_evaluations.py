@@ -57,6 +57,8 @@ def test_no_text_of_a_question_is_markup(eight: FleetReport) -> None:
         choices=("<b>", "2", "3", "4"),
         expected="A",
         answer="D",
+        prompt_tokens=1317,
+        prompt="<i>five shots</i>",
     )
     (item,) = report.evaluations
     report = report.model_copy(
@@ -65,6 +67,8 @@ def test_no_text_of_a_question_is_markup(eight: FleetReport) -> None:
     page = render_html(report)
     assert "&lt;script&gt;alert(1)" in page
     assert "<b>," not in page
+    assert "Prompt, 1,317 tokens" in page
+    assert "<pre>&lt;i&gt;five shots&lt;/i&gt;</pre>" in page
     assert page.count("<script>") == 1  # the page's own
 
 
