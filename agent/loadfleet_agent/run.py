@@ -80,6 +80,10 @@ def prepare(
 
     All that evaluations will ask is tried; ``tell`` gets how far that is. Raises RunFailure.
     """
+    if plan.evaluations:
+        # Before anything imports a library of Hugging Face, which reads them as it is imported.
+        # The worker, which asks the questions, gets the same.
+        os.environ.update(offline_environment(home))
     folder, name = resolve_model(plan.model, home)
     facts = model_facts(folder, name)
     if unmet := unmet_by_model(plan.needs, facts.precision):
@@ -94,8 +98,6 @@ def prepare(
 def _check_evaluations(
     plan: RunPlan, model: ModelFacts, home: Path, nltk_data: Path, tell: Callable[[int, int], None]
 ) -> None:
-    # The worker, which asks them, gets the same.
-    os.environ.update(offline_environment(home))
     os.environ["NLTK_DATA"] = str(nltk_data)
     try:
         # lm_eval and transformers are heavy and needed here alone.

@@ -94,13 +94,16 @@ def _plan_run(
     planned: list[Any], results: Path, inventory: list[str], now: datetime, check: bool
 ) -> Planned:
     from loadfleet_aggregator.fleet.estimate import describe_plans
-    from loadfleet_aggregator.fleet.record import choose_run_id, open_run
+    from loadfleet_aggregator.fleet.record import choose_run_id, open_run, read_plans
+    from loadfleet_aggregator.fleet.settings import keep_shards
     from loadfleet_aggregator.fleet.together import require_together
     from loadfleet_aggregator.scaling.record import refuse_study
 
     asked = planned[0].fleet.run_id
     refuse_study(results, asked)
     run_id, continued = choose_run_id(results, asked, now)
+    if continued:
+        planned = keep_shards(planned, read_plans(results / run_id))
     planned = [item.in_run(run_id) for item in planned]
     together = require_together(planned, context.CLIARGS["forks"])
     if not check:

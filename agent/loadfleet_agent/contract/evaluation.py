@@ -105,11 +105,15 @@ MMLU_SUBJECTS: dict[str, Category] = dict(
 
 
 class HubMmlu(Frozen):
-    """The dataset in the host's Hugging Face cache, fetched before the run and never in it."""
+    """cais/mmlu in the host's Hugging Face cache, fetched before the run and never in it."""
 
     source: Literal["hub"] = "hub"
-    repo: str = Field(default=MMLU_REPO, pattern=r"^[\w.-]+/[\w.-]+$")
     revision: str = Field(default=MMLU_COMMIT, pattern=r"^[0-9a-f]{40}$", description="commit")
+
+    @property
+    def repo(self) -> str:
+        """On the hub. Another's questions are brought as a folder."""
+        return MMLU_REPO
 
 
 class MmluFolder(Frozen):
@@ -242,6 +246,11 @@ class EvaluationPlan(Frozen):
         found = []
         if self.data is not None and self.data.source == "synthetic":
             found.append("synthetic-data")
+        # Nobody has compared these with the questions that the published scores are of.
+        if self.data is not None and self.data.source == "path":
+            found.append("local-copy")
+        if isinstance(self.data, HubMmlu) and self.data.revision != MMLU_COMMIT:
+            found.append("other-revision")
         if self.split == "validation":
             found.append("validation-split")
         if self.samples is not None:
@@ -285,10 +294,18 @@ PUBLISHED: dict[MmluTask, PublishedScore] = {
 with other numbers: nothing is published for them that may stand beside."""
 
 
-def published_score(task: str, shots: int | None, labels: tuple[str, ...]) -> PublishedScore | None:
+def published_score(
+    task: str, shots: int | None, labels: tuple[str, ...], questions: int
+) -> PublishedScore | None:
     """The reference of a task, or None where it must not be compared: another protocol, other
-    questions, or a model without weights."""
+    questions, another model, or one without weights.
+
+    ``labels``: of the result; any of them keeps it from being that of the task. ``questions``: of
+    the whole split.
+    """
     if task not in tuple(MmluTask) or labels or shots != MmluTask(task).shots:
+        return None
+    if questions != MMLU_QUESTIONS["test"]:
         return None
     return PUBLISHED.get(MmluTask(task))
 

@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..contract.base import LONGEST_TEXT
 from ..contract.evaluation import LETTERS, MMLU_SUBJECTS, SubjectScore
 from .language_model import Asked
 from .tasks import LoadedTask
 
 WRONG_WITH_PROMPT = 20
 """Wrong answers of each subject with their prompts: 14,042 of five shots would be 80 MB."""
-LONGEST_PROMPT = 30_000
+LONGEST_KEPT = 30_000
+"""Characters of a prompt and of an answer; 1,024 tokens are fewer."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _answer(
         letter=letter,
         correct=bool(correct),
         log_probabilities=scored,
-        response=None if scored else str(sample["resps"][0][0])[:LONGEST_TEXT],
+        response=None if scored else str(sample["resps"][0][0])[:LONGEST_KEPT],
         prompt=context,
         asked=asked[context],
     )
@@ -119,7 +119,7 @@ def write_answers(path: Path, answers: Sequence[Answer]) -> None:
     for answer in answers:
         wrong[answer.subject] += not answer.correct
         kept = not answer.correct and wrong[answer.subject] <= WRONG_WITH_PROMPT
-        prompts.append(answer.prompt[-LONGEST_PROMPT:] if kept else None)
+        prompts.append(answer.prompt[-LONGEST_KEPT:] if kept else None)
     columns = {
         "task": pa.array([a.task for a in answers], pa.string()),
         "subject": pa.array([a.subject for a in answers], pa.string()),

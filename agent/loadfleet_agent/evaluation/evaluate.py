@@ -26,6 +26,7 @@ from ..contract.evaluation_score import score_subjects
 from ..contract.files import write_atomic, write_model
 from ..contract.plan import RunPlan
 from ..contract.result import EngineFacts, ModelFacts
+from ..contract.roofline import Geometry
 from ..contract.run_folder import ANSWERS, EVALUATION_RESULT, LM_EVAL_RESULTS, file_sha256
 from ..contract.status import FailureCode
 from ..engine.base import Engine
@@ -40,6 +41,14 @@ RANDOM_SEED, NUMPY_SEED = 0, 1234
 """lm_eval's defaults; nothing of MMLU is drawn."""
 PASSED_ON = ("random-weights", "performance-only", "null-engine")
 """Labels of a plan that are true of its evaluations too."""
+
+
+def is_llama_8b(model: ModelFacts) -> bool:
+    """Whether a model has the geometry and vocabulary of Llama-3.1-8B, which quantised ones keep.
+
+    What it was trained on is not seen.
+    """
+    return model.geometry == Geometry()
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,8 @@ def _seal(
         write_answers(folder / ANSWERS, answers)
         names.append(ANSWERS)
     labels = evaluation.labels + tuple(x for x in deployment.plan.labels if x in PASSED_ON)
+    if evaluation.mmlu and "random-weights" not in labels and not is_llama_8b(deployment.model):
+        labels += ("other-model",)
     questions = sum(map(len, task.indices.values()))
     seconds = max(progress.busy_s, 1e-6)
     result = EvaluationResult(
@@ -153,7 +164,7 @@ def _seal(
         output_tokens_per_second=progress.output_tokens / seconds,
         prefix_caching=bool(deployment.facts.settings.get("prefix_caching", False)),
         metrics=_metrics(results),
-        published=published_score(evaluation.task, task.shots, labels),
+        published=published_score(evaluation.task, task.shots, labels, task.data.questions),
         labels=labels,
         files={name: file_sha256(folder / name) for name in names},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadfleet_agent.contract.evaluation import (
     EvaluationResult,
@@ -15,6 +15,7 @@ from loadfleet_agent.contract.evaluation import (
     published_score,
 )
 from loadfleet_agent.contract.evaluation_score import join_subjects, score_subjects
+from loadfleet_agent.contract.result import ModelFacts
 from loadfleet_agent.contract.roofline import Precision
 
 from ..text.listing import some
@@ -38,8 +39,8 @@ class ToldEvaluation:
     result: EvaluationResult
     answers: HostAnswers | None
     """None: not MMLU, or its file cannot be used."""
-    precision: Precision | None
-    """Of the weights; None: not known."""
+    model: ModelFacts | None
+    """None: not known."""
     wrong: tuple[WrongAnswer, ...] = ()
 
 
@@ -58,22 +59,30 @@ def fleet_evaluations(
         group: _reduced([item for item in told if item.group == group], plans.get(group))
         for group in sorted({item.group for item in told})
     }
-    baseline = next((group for group, less in reduced.items() if less is False), None)
+    whole_groups = [group for group, less in reduced.items() if less is False]
     found = []
     for group, task in sorted(parts, key=lambda key: (key[0], order.index(key[1]))):
-        paired = None
-        if baseline is not None and reduced[group]:
-            paired = _paired(parts[group, task], parts.get((baseline, task), []), baseline)
-        found.append(_evaluation(group, parts[group, task], paired))
+        here, paired = parts[group, task], None
+        if reduced[group]:
+            paired = next(
+                (
+                    _paired(here, there, baseline)
+                    for baseline in whole_groups
+                    if (there := parts.get((baseline, task))) and _asked_alike(here[0], there[0])
+                ),
+                None,
+            )
+        found.append(_evaluation(group, here, paired))
     return tuple(found)
 
 
 def missed_by(host: str, evaluations: Sequence[FleetEvaluation]) -> list[str]:
-    """What keeps a host's speed from counting: each evaluation of its group that missed."""
+    """What keeps a host's speed from counting: each evaluation that it missed."""
     return [
-        f"{item.task}: {item.reason}"
+        f"{item.task}: {part.reason}"
         for item in evaluations
-        if item.passed is False and any(part.host == host for part in item.hosts)
+        for part in item.hosts
+        if part.host == host and part.passed is False
     ]
 
 
@@ -85,8 +94,13 @@ def _evaluation(
     subjects, missing = _subjects(parts, shards)
     score = score_subjects(subjects)
     labels = tuple(dict.fromkeys(label for item in parts for label in item.result.labels))
-    published = published_score(first.task, first.shots, labels)
-    judged = _judge(score, published, first, labels, missing)
+    judged = {
+        item.host: _judge(
+            score if shards > 1 else item.result.score, item.result, missing if shards > 1 else ""
+        )
+        for item in parts
+    }
+    verdict = _of_all(judged)
     answers = {item.host: item.answers for item in parts if item.answers is not None}
     alike = agreement(answers)
     return FleetEvaluation(
@@ -97,15 +111,15 @@ def _evaluation(
         chat_template=first.chat_template,
         lm_eval=first.lm_eval,
         shards=shards,
-        hosts=tuple(_host(item, alike) for item in parts),
+        hosts=tuple(_host(item, alike, judged[item.host]) for item in parts),
         subjects=subjects,
         categories=_categories(subjects),
         score=score,
         missing=missing,
-        published=published,
-        least_macro=judged.least,
-        passed=judged.passed,
-        reason=judged.reason,
+        published=verdict.published,
+        least_macro=verdict.least,
+        passed=verdict.passed,
+        reason=verdict.reason,
         labels=labels,
         compared=alike.compared if alike else 0,
         identical=round(alike.identical, 6) if alike else None,
@@ -121,39 +135,43 @@ def _subjects(parts: Sequence[ToldEvaluation], shards: int) -> tuple[tuple[Subje
         return (), ""
     if shards > 1:
         try:
-            return join_subjects(results), ""
+            joined = join_subjects(results)
         except ValueError as error:
             return (), str(error)
+        # That they add up does not show that none of the questions was asked twice.
+        if nobodys := [item.host for item in parts if item.answers is None]:
+            return (), f"the answers of a shard cannot be used: {some(nobodys)}"
+        if whole([item.answers for item in parts if item.answers is not None]) is None:
+            return (), "the shards were not asked each question once"
+        return joined, ""
     alike = [item for item in results if item.data.sha256 == results[0].data.sha256]
     if len(alike) < len(results):
         others = [p.host for p in parts if p.result.data.sha256 != results[0].data.sha256]
         return (), f"not all hosts were asked the same questions: {some(others)}"
     by_name = [{subject.name: subject for subject in item.subjects} for item in alike]
-    if any(set(item) != set(by_name[0]) for item in by_name):
-        return (), "not all hosts were asked the same subjects"
+    asked = [{name: subject.questions for name, subject in item.items()} for item in by_name]
+    if any(item != asked[0] for item in asked):
+        return (), "not all hosts were asked all of the questions"
     return tuple(
         subject.model_copy(
             update={"correct": round(sum(i[subject.name].correct for i in by_name) / len(by_name))}
         )
         for subject in alike[0].subjects
-        if all(i[subject.name].questions == subject.questions for i in by_name)
     ), ""
 
 
 @dataclass(frozen=True)
 class _Judged:
+    published: PublishedScore | None
     least: float | None
     passed: bool | None
     reason: str
 
 
-def _judge(
-    score: EvaluationScore | None,
-    published: PublishedScore | None,
-    result: EvaluationResult,
-    labels: Sequence[str],
-    missing: str,
-) -> _Judged:
+def _judge(score: EvaluationScore | None, result: EvaluationResult, missing: str) -> _Judged:
+    """``score``: of all questions, of this host alone or of all shards."""
+    labels = result.labels
+    published = published_score(result.task, result.shots, labels, result.data.questions)
     if published is None:
         if labels:
             reason = f"no limit applies: {', '.join(labels)}"
@@ -161,13 +179,28 @@ def _judge(
             reason = "nothing is published that was asked in this form"
         else:
             reason = "nothing is held against this task"
-        return _Judged(None, None, reason)
+        return _Judged(None, None, None, reason)
     least = round(LEAST_SHARE * published.macro, 3)
     if score is None:
-        return _Judged(least, None, f"not complete: {missing}")
+        return _Judged(published, least, None, f"not complete: {missing}")
     passed = score.macro >= least
     told = f"macro {score.macro:.2f} % below {least:.2f} %, {LEAST_SHARE:.0%} of the published"
-    return _Judged(least, passed, "" if passed else told)
+    return _Judged(published, least, passed, "" if passed else told)
+
+
+def _of_all(judged: Mapping[str, _Judged]) -> _Judged:
+    """Of the hosts together: missed where one of them missed, passed where all passed."""
+    missed = [host for host, item in judged.items() if item.passed is False]
+    open_ones = [item for item in judged.values() if item.passed is None]
+    found = next(iter(judged.values()))
+    if missed:
+        found = judged[missed[0]]
+        if len(judged) > 1:
+            told = f"{len(missed)} of {len(judged)} hosts below {found.least:.2f} % macro"
+            return replace(found, reason=f"{told}: {some(missed)}")
+    elif open_ones:
+        found = open_ones[0]
+    return found
 
 
 def _categories(subjects: Sequence[SubjectScore]) -> tuple[CategoryScore, ...]:
@@ -179,7 +212,7 @@ def _categories(subjects: Sequence[SubjectScore]) -> tuple[CategoryScore, ...]:
     return tuple(found)
 
 
-def _host(item: ToldEvaluation, alike: AnswerAgreement | None) -> HostEvaluation:
+def _host(item: ToldEvaluation, alike: AnswerAgreement | None, judged: _Judged) -> HostEvaluation:
     result = item.result
     identical = alike.hosts.get(item.host) if alike else None
     return HostEvaluation(
@@ -194,6 +227,8 @@ def _host(item: ToldEvaluation, alike: AnswerAgreement | None) -> HostEvaluation
         prefix_caching=result.prefix_caching,
         identical=None if identical is None else round(identical, 6),
         metrics={} if result.score else result.metrics,
+        passed=judged.passed,
+        reason=judged.reason,
     )
 
 
@@ -203,13 +238,33 @@ def _host(item: ToldEvaluation, alike: AnswerAgreement | None) -> HostEvaluation
 def _reduced(told: Sequence[ToldEvaluation], plan: Mapping[str, object] | None) -> bool | None:
     """Whether a group computes with less than bfloat16's weights or cache; None: not known."""
     engine = (plan or {}).get("engine")
-    if not isinstance(engine, Mapping) or any(item.precision is None for item in told):
+    stored = [item.model.precision if item.model else None for item in told]
+    if not isinstance(engine, Mapping) or None in stored:
         return None
     return (
-        any(item.precision is not Precision.BF16 for item in told)
+        any(precision is not Precision.BF16 for precision in stored)
         or engine.get("quantization") is not None
         or engine.get("kv_cache_dtype") not in WHOLE_CACHE
     )
+
+
+def _asked_alike(here: ToldEvaluation, there: ToldEvaluation) -> bool:
+    """Whether two groups answer the same prompts, as models of one shape and tokenizer."""
+    if here.model is None or there.model is None:
+        return False
+    forms = [
+        (
+            item.result.shots,
+            item.result.split,
+            item.result.chat_template,
+            item.result.lm_eval,
+            item.model.geometry,
+            item.model.tokenizer_sha256,
+        )
+        for item in (here, there)
+        if item.model
+    ]
+    return forms[0] == forms[1]
 
 
 def _paired(

@@ -39,6 +39,10 @@ class HostEvaluation(Frozen):
     metrics: dict[str, dict[str, MetricValue]] = Field(
         default={}, description="of a task that is not MMLU, as lm_eval gave them"
     )
+    passed: bool | None = Field(
+        description="by its own answers, or of shards by those of all; None: nothing is published"
+    )
+    reason: str = Field(description="why it missed, or why nothing was held against it")
 
 
 class Paired(Frozen):
@@ -95,7 +99,9 @@ class FleetEvaluation(Frozen):
     missing: str = Field(description="why there is no score of the whole, or ''")
     published: PublishedScore | None = Field(description="where one may stand beside it")
     least_macro: float | None = Field(description="that passes, percent: a share of the published")
-    passed: bool | None = Field(description="None where nothing is published for it")
+    passed: bool | None = Field(
+        description="False where a host missed; None where nothing is published for it"
+    )
     reason: str = Field(description="why it was missed, or why nothing was held against it")
     labels: tuple[str, ...]
     compared: Count = Field(default=0, description="questions that two hosts or more answered")

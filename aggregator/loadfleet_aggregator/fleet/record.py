@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -76,6 +76,15 @@ def read_record(folder: Path) -> RunRecord:
         raise InventoryError(f"{folder / RUN_RECORD}: {error.strerror}") from error
     except ValidationError as error:
         raise InventoryError(f"{folder / RUN_RECORD}: not a run record of this version") from error
+
+
+def read_plans(folder: Path) -> dict[str, RunPlan]:
+    """Host to the plan that a run has for it; what cannot be read is left out."""
+    found = {}
+    for path in sorted((folder / PLANS).glob("*.json")):
+        with suppress(OSError, ValidationError):
+            found[path.stem] = RunPlan.model_validate_json(path.read_bytes())
+    return found
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -130,6 +130,17 @@ class PlannedHost:
         )
         return self.with_plan(self.plan.model_copy(update={"evaluations": evaluations}))
 
+    @property
+    def shard(self) -> Shard:
+        """Of MMLU's questions."""
+        shards = (item.shard for item in self.plan.evaluations if item.mmlu is not None)
+        return next(shards, Shard())
+
+    @property
+    def unsharded_hash(self) -> str:
+        """Hash of its plan if it were asked all questions: equal for hosts that share them."""
+        return self.with_shard(Shard()).plan.plan_hash
+
     def with_plan(self, plan: RunPlan) -> PlannedHost:
         """The same host with another plan."""
         return replace(self, plan=plan)
@@ -211,16 +222,39 @@ def share_questions(planned: Sequence[PlannedHost]) -> list[PlannedHost]:
     sharing: dict[str, list[str]] = {}
     for host in planned:
         if host.shares_questions:
-            sharing.setdefault(host.plan.plan_hash, []).append(host.name)
-    return [
-        host.with_shard(
-            Shard(
-                index=sharing[host.plan.plan_hash].index(host.name),
-                of=len(sharing[host.plan.plan_hash]),
-            )
+            sharing.setdefault(host.unsharded_hash, []).append(host.name)
+
+    def share(host: PlannedHost) -> PlannedHost:
+        names = sharing[host.unsharded_hash]
+        return host.with_shard(Shard(index=names.index(host.name), of=len(names)))
+
+    return [share(host) if host.shares_questions else host for host in planned]
+
+
+def keep_shards(planned: Sequence[PlannedHost], opened: Mapping[str, RunPlan]) -> list[PlannedHost]:
+    """The hosts of a run that goes on: each keeps the shard that it has in the run.
+
+    ``opened``: plans of the run's hosts, also of those that are not selected now. Raises
+    InventoryError for a host that has come to those that share the questions.
+    """
+    before = {name: PlannedHost(name, FleetSettings(), plan) for name, plan in opened.items()}
+    shared_out = {host.unsharded_hash for host in before.values() if host.shard.of > 1}
+    came = [
+        host.name
+        for host in planned
+        if host.shares_questions and host.name not in before and host.unsharded_hash in shared_out
+    ]
+    if came:
+        raise InventoryError(
+            f"{PREFIX}mmlu_shard: {_some(came)} came after the run's hosts had shared MMLU's "
+            f"questions among them: leave it out, or give another {PREFIX}run_id"
         )
-        if host.shares_questions
-        else host
+    new = share_questions([host for host in planned if host.name not in before])
+    fresh = {host.name: host for host in new}
+    return [
+        host.with_shard(before[host.name].shard)
+        if host.shares_questions and host.name in before and host.unsharded_hash in shared_out
+        else fresh.get(host.name, host)
         for host in planned
     ]
 

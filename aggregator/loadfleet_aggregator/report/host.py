@@ -271,8 +271,7 @@ def _evaluation(task: HostTask, result: EvaluationResult, host: HostResult) -> _
             doubt = f"{result.name}: {ANSWERS} is not usable: {error}"
     if task.group is None:
         return _Evaluation(None, doubt)
-    precision = host.model.precision if host.model else None
-    told = ToldEvaluation(task.name, task.group, result, answers, precision, wrong)
+    told = ToldEvaluation(task.name, task.group, result, answers, host.model, wrong)
     return _Evaluation(told, doubt)
 
 

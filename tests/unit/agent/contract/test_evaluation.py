@@ -161,16 +161,32 @@ def test_labels_tell_what_was_not_asked_as_published() -> None:
 
 
 def test_a_published_score_stands_beside_its_own_protocol_alone() -> None:
-    score = published_score("mmlu_llama", 5, ())
+    score = published_score("mmlu_llama", 5, (), 14_042)
     assert score is not None
     assert score.macro == 69.4
-    assert published_score("mmlu_llama", 0, ()) is None
-    assert published_score("mmlu_llama", 5, ("validation-split",)) is None
-    assert published_score("mmlu", 0, ()) is None
-    assert published_score("mmlu_generative", 0, ()) is None
-    cot = published_score("mmlu_cot_llama", 0, ())
+    assert published_score("mmlu_llama", 0, (), 14_042) is None
+    assert published_score("mmlu_llama", 5, ("validation-split",), 14_042) is None
+    assert published_score("mmlu_llama", 5, (), 14_041) is None
+    assert published_score("mmlu", 0, (), 14_042) is None
+    assert published_score("mmlu_generative", 0, (), 14_042) is None
+    cot = published_score("mmlu_cot_llama", 0, (), 14_042)
     assert cot is not None
     assert cot.macro == 73.0
+
+
+@pytest.mark.parametrize(
+    ("data", "labels"),
+    [
+        ({"source": "hub"}, ()),
+        ({"source": "hub", "revision": "0" * 40}, ("other-revision",)),
+        ({"source": "path", "path": "/data/mmlu"}, ("local-copy",)),
+    ],
+)
+def test_questions_that_nobody_compared_are_labelled(
+    data: dict[str, str], labels: tuple[str, ...]
+) -> None:
+    (evaluation,) = plan(benchmarks=["mmlu"], mmlu_data=data).evaluations
+    assert evaluation.labels == labels
 
 
 def test_wilson_s_interval_is_the_published_one() -> None:

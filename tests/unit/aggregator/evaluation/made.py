@@ -15,7 +15,8 @@ from loadfleet_agent.contract.evaluation import (
     SubjectScore,
 )
 from loadfleet_agent.contract.evaluation_score import score_subjects
-from loadfleet_agent.contract.roofline import Precision
+from loadfleet_agent.contract.result import ModelFacts
+from loadfleet_agent.contract.roofline import Geometry, Precision
 from loadfleet_aggregator.evaluation.answers import NO_LETTER, RIGHT, HostAnswers
 from loadfleet_aggregator.evaluation.fleet import ToldEvaluation
 
@@ -46,6 +47,8 @@ def told(
     shard: Shard | None = None,
     labels: Sequence[str] = (),
     precision: Precision | None = Precision.BF16,
+    shots: int = 5,
+    tokenizer: str = "e" * 64,
     questions: str = "a" * 64,
 ) -> ToldEvaluation:
     """What a host tells that gave these answers."""
@@ -78,11 +81,11 @@ def told(
         ended_utc=AT + timedelta(seconds=10),
         lm_eval="0.4.13",
         split="test",
-        shots=5,
+        shots=shots,
         chat_template=True,
         shard=shard,
         data=EvaluationData(
-            source="hub", label="cais/mmlu", origin="", sha256=questions, questions=SIZE * 2
+            source="hub", label="cais/mmlu", origin="", sha256=questions, questions=14_042
         ),
         questions=asked,
         correct=sum(subject.correct for subject in subjects),
@@ -100,4 +103,15 @@ def told(
         labels=tuple(labels),
         files={},
     )
-    return ToldEvaluation(host, group, result, answers, precision)
+    model = ModelFacts(
+        name="meta-llama/Llama-3.1-8B-Instruct",
+        path="/models/llama",
+        config_sha256="f" * 64,
+        tokenizer_sha256=tokenizer,
+        weights_sha256=None,
+        vocabulary=128_256,
+        stop_token_ids=(),
+        precision=precision,
+        geometry=Geometry(),
+    )
+    return ToldEvaluation(host, group, result, answers, model)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from loadfleet_agent.contract.evaluation import Shard
 from loadfleet_agent.contract.roofline import Precision
@@ -33,6 +36,41 @@ def test_it_is_held_against_99_percent_of_the_published_score(letters: str, pass
         [] if passed else ["mmlu_llama: macro 0.00 % below 68.71 %, 99% of the published"]
     )
     assert missed_by("b", [found]) == []
+
+
+def test_each_host_is_judged_by_its_own_answers() -> None:
+    parts = [told("a"), told("b", NONE_RIGHT), told("c"), told("d", labels=["short"])]
+    (found,) = fleet_evaluations(parts, {"A": PLAN})
+    assert {item.host: item.passed for item in found.hosts} == {
+        "a": True,
+        "b": False,
+        "c": True,
+        "d": None,
+    }
+    assert (found.passed, found.reason) == (False, "1 of 4 hosts below 68.71 % macro: b")
+    assert [missed_by(name, [found]) == [] for name in "abcd"] == [True, False, True, True]
+
+
+def test_other_questions_on_one_host_shield_none() -> None:
+    parts = [told("a"), told("b", NONE_RIGHT), told("c", questions="d" * 64)]
+    (found,) = fleet_evaluations(parts, {"A": PLAN})
+    assert found.score is None
+    assert found.missing == "not all hosts were asked the same questions: c"
+    assert [item.passed for item in found.hosts] == [True, False, True]
+
+
+def test_a_host_that_was_asked_fewer_leaves_no_mean() -> None:
+    parts = [told("a"), told("b", EXPECTED[:7] + " ")]
+    (found,) = fleet_evaluations(parts, {"A": PLAN})
+    assert (found.score, found.missing) == (None, "not all hosts were asked all of the questions")
+
+
+def test_of_another_number_of_questions_nothing_is_published() -> None:
+    one = told("a")
+    data = one.result.data.model_copy(update={"questions": 14_041})
+    part = replace(one, result=one.result.model_copy(update={"data": data}))
+    (found,) = fleet_evaluations([part], {"A": PLAN})
+    assert (found.published, found.passed) == (None, None)
 
 
 def test_other_forms_and_labelled_results_are_held_against_nothing() -> None:
@@ -67,6 +105,23 @@ class TestShards:
         (found,) = fleet_evaluations(parts, {"A": PLAN})
         assert "not asked the same questions" in found.missing
 
+    def test_two_of_the_same_questions_are_not_the_whole(self) -> None:
+        first, second = (told(name, shard=Shard(index=0, of=2)) for name in "ab")
+        lied = second.result.model_copy(update={"shard": Shard(index=1, of=2)})
+        (found,) = fleet_evaluations([first, replace(second, result=lied)], {"A": PLAN})
+        assert (found.score, found.passed) == (None, None)
+        assert found.missing == "the shards were not asked each question once"
+
+    def test_one_without_answers_is_not_counted(self) -> None:
+        first, second = (told(n, shard=Shard(index=i, of=2)) for i, n in enumerate("ab"))
+        (found,) = fleet_evaluations([first, replace(second, answers=None)], {"A": PLAN})
+        assert (found.score, found.missing) == (None, "the answers of a shard cannot be used: b")
+
+    def test_all_hosts_of_shards_that_miss_together_miss(self) -> None:
+        parts = [told(name, NONE_RIGHT, shard=Shard(index=i, of=2)) for i, name in enumerate("ab")]
+        (found,) = fleet_evaluations(parts, {"A": PLAN})
+        assert [item.passed for item in found.hosts] == [False, False]
+
 
 def test_the_host_that_answers_otherwise_is_found() -> None:
     parts = [told("a"), told("b", ONE_WRONG), told("c")]
@@ -100,6 +155,22 @@ class TestAgainstBfloat16:
         assert quantised.paired is not None
         assert quantised.paired.host == "a, b"
         assert quantised.paired.only_there == 1
+
+    @pytest.mark.parametrize("other", [{"shots": 0}, {"tokenizer": "0" * 64}])
+    def test_other_prompts_are_compared_with_nothing(self, other: dict[str, Any]) -> None:
+        parts = [told("a", **other), told("b", group="B", precision=Precision.W4A16)]
+        assert all(item.paired is None for item in fleet_evaluations(parts, {"A": PLAN, "B": PLAN}))
+
+    def test_the_bfloat16_plan_that_was_asked_the_same_task_is_taken(self) -> None:
+        parts = [
+            told("a", task="mmlu"),
+            told("b", group="B"),
+            told("c", ONE_WRONG, group="C", precision=Precision.W4A16),
+        ]
+        found = fleet_evaluations(parts, dict.fromkeys("ABC", PLAN))
+        paired = {item.group: item.paired for item in found}["C"]
+        assert paired is not None
+        assert (paired.group, paired.only_there) == ("B", 1)
 
     def test_an_unknown_precision_is_compared_with_nothing(self) -> None:
         parts = [told("a", precision=None), told("b", group="B", precision=Precision.W4A16)]

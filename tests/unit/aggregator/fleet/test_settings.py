@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from loadfleet_aggregator.fleet.settings import InventoryError, PlannedHost, plan_hosts
+from loadfleet_agent.contract.plan import RunPlan
+from loadfleet_aggregator.fleet.settings import (
+    InventoryError,
+    PlannedHost,
+    keep_shards,
+    plan_hosts,
+)
 
 BASE: dict[str, Any] = {
     "loadfleet_profile": "null-engine",
@@ -248,3 +254,54 @@ class TestFindings:
 @pytest.mark.parametrize("price", [-1, float("inf"), "much"])
 def test_refuses_a_price_that_is_none(key: str, price: object) -> None:
     assert f"loadfleet_{key}: {key}: input should be" in refusal(BASE | {f"loadfleet_{key}": price})
+
+
+class TestSharedQuestions:
+    """``mmlu_shard: fleet``: the hosts of one plan are asked a share each."""
+
+    HOST: ClassVar = BASE | {
+        "loadfleet_benchmarks": ["mmlu"],
+        "loadfleet_mmlu_data": {"source": "synthetic"},
+        "loadfleet_mmlu_shard": "fleet",
+    }
+
+    def plans(self, names: str, **others: object) -> list[PlannedHost]:
+        return plan(dict.fromkeys(names, self.HOST | others))
+
+    def shards(self, planned: Sequence[PlannedHost]) -> dict[str, tuple[int, int]]:
+        return {host.name: (host.shard.index, host.shard.of) for host in planned}
+
+    def opened(self, planned: Sequence[PlannedHost]) -> dict[str, RunPlan]:
+        return {host.name: host.plan for host in planned}
+
+    def test_are_dealt_out_once(self) -> None:
+        planned = self.plans("abc")
+        assert self.shards(planned) == {"a": (0, 3), "b": (1, 3), "c": (2, 3)}
+        assert len({host.plan.plan_hash for host in planned}) == 1
+
+    def test_stay_where_they_are_for_some_of_the_hosts(self) -> None:
+        opened = self.opened(self.plans("abc"))
+        (went_on,) = keep_shards(self.plans("b"), opened)
+        assert self.shards([went_on]) == {"b": (1, 3)}
+        assert went_on.plan.plan_hash == opened["b"].plan_hash
+
+    def test_are_not_moved_by_a_host_that_comes_to_them(self) -> None:
+        opened = self.opened(self.plans("bc"))
+        with pytest.raises(InventoryError, match="a came after the run's hosts had shared"):
+            keep_shards(self.plans("abc"), opened)
+
+    def test_of_another_plan_are_dealt_out_among_its_own_hosts(self) -> None:
+        opened = self.opened(self.plans("ab"))
+        new = self.plans("cd", loadfleet_mmlu_samples=2)
+        assert self.shards(keep_shards([*self.plans("ab"), *new], opened)) == {
+            "a": (0, 2),
+            "b": (1, 2),
+            "c": (0, 2),
+            "d": (1, 2),
+        }
+
+    def test_are_not_shared_by_hosts_that_began_with_all_of_them(self) -> None:
+        opened = self.opened(self.plans("ab", loadfleet_mmlu_shard="host"))
+        went_on = keep_shards(self.plans("ab"), opened)
+        # Another plan than that of the run, which open_run refuses.
+        assert went_on[0].plan.plan_hash != opened["a"].plan_hash
