@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loadfleet_agent.contract.evaluation import (
+    EvaluationPlan,
     EvaluationResult,
     EvaluationScore,
     MmluTask,
@@ -72,7 +74,7 @@ def fleet_evaluations(
                 ),
                 None,
             )
-        found.append(_evaluation(group, here, paired))
+        found.append(_evaluation(group, here, _planned_labels(plans.get(group), task), paired))
     return tuple(found)
 
 
@@ -86,9 +88,19 @@ def missed_by(host: str, evaluations: Sequence[FleetEvaluation]) -> list[str]:
     ]
 
 
+def _planned_labels(plan: Mapping[str, object] | None, task: str) -> tuple[str, ...]:
+    """What follows from the controller's plan, whatever a host says."""
+    planned = (plan or {}).get("evaluations")
+    if not isinstance(planned, Sequence):
+        return ()
+    read = (EvaluationPlan.model_validate_json(json.dumps(item)) for item in planned)
+    return next((item.labels for item in read if item.task == task), ())
+
+
 def _evaluation(
-    group: str, parts: Sequence[ToldEvaluation], paired: Paired | None
+    group: str, told: Sequence[ToldEvaluation], planned: Sequence[str], paired: Paired | None
 ) -> FleetEvaluation:
+    parts = [_labelled(item, planned) for item in told]
     first = parts[0].result
     shards = max(item.result.shard.of for item in parts)
     subjects, missing = _subjects(parts, shards)
@@ -126,6 +138,11 @@ def _evaluation(
         paired=paired,
         wrong=next((item.wrong for item in parts if item.wrong), ()),
     )
+
+
+def _labelled(item: ToldEvaluation, planned: Sequence[str]) -> ToldEvaluation:
+    labels = tuple(dict.fromkeys((*planned, *item.result.labels)))
+    return replace(item, result=item.result.model_copy(update={"labels": labels}))
 
 
 def _subjects(parts: Sequence[ToldEvaluation], shards: int) -> tuple[tuple[SubjectScore, ...], str]:

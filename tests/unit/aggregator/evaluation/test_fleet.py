@@ -81,6 +81,14 @@ def test_other_forms_and_labelled_results_are_held_against_nothing() -> None:
     assert "nothing is published" in other.reason
 
 
+def test_a_host_takes_off_no_label_of_its_plan() -> None:
+    evaluation = {
+        "task": "mmlu_llama", "shots": 5, "split": "test", "data": {"source": "synthetic"}
+    }  # fmt: skip
+    (found,) = fleet_evaluations([told("a")], {"A": PLAN | {"evaluations": [evaluation]}})
+    assert (found.labels, found.passed) == (("synthetic-data",), None)
+
+
 class TestShards:
     def test_they_are_joined(self) -> None:
         parts = [told(name, ONE_WRONG, shard=Shard(index=i, of=3)) for i, name in enumerate("abc")]
