@@ -15,7 +15,7 @@ from ...text.listing import some
 from ..model import FleetReport, HostReport, PooledAccuracy, ScenarioReport
 from ..performance import performance_runs
 from ..shown import percent, seconds
-from .counted import by_name, group_doubt
+from .counted import group_doubt
 from .evaluations import summary
 from .standing import PlacedHost, Standing
 
@@ -70,7 +70,7 @@ def find_answer(report: FleetReport, placed: Sequence[PlacedHost]) -> Answer:
     else:
         outcome = Outcome.PASS
     passed, told = _accuracy(report)
-    hosts = by_name(report)
+    hosts = {host.name: host for host in report.hosts}
     # The one that is slow is named even where several failed.
     flagged = [host for host in wanting if host.standing is Standing.LOOK]
     worst = tuple([*broken[: MOST_WORST - len(flagged[:1])], *flagged][:MOST_WORST])

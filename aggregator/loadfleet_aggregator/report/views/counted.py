@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from loadfleet_agent.contract.benchmark import Scenario
 
 from ...text.listing import shortened, some
-from ..model import FleetReport, HostReport, PhaseReport, ScenarioReport
+from ..model import HostReport, PhaseReport, ScenarioReport
 from ..performance import counts, performance_runs
 
+NOT_VALID = "not valid"
 LONGEST_REASON = 300
 """Characters of one host's reason: it stands in a cell or below a figure."""
 
@@ -24,10 +25,6 @@ class GroupDoubt:
     all of them share. A run that fails for another reason is only left out of the figure."""
     note: str
     """How many hosts do not count and why, or ''."""
-
-
-def by_name(report: FleetReport) -> dict[str, HostReport]:
-    return {host.name: host for host in report.hosts}
 
 
 def why_not(host: HostReport, run: PhaseReport) -> str:
@@ -45,16 +42,16 @@ def group_doubt(scenario: ScenarioReport, hosts: Mapping[str, HostReport]) -> Gr
     out = [hosts[entry.host] for entry in scenario.hosts if not entry.valid]
     if not out:
         return GroupDoubt(struck=False, note="")
-    missed = [host for host in out if _accuracy_missed(host, scenario.scenario)]
-    reasons = sorted({why_not_in(host, scenario.scenario) for host in missed or out})
+    of = scenario.scenario
+    # What strikes the figure is told before what only leaves a host out of it.
+    told = sorted({(not _accuracy_missed(host, of), why_not_in(host, of)) for host in out})
+    reasons = [reason for _, reason in told]
+    missed = not told[0][0]
     of_all = len(scenario.hosts)
     note = f"{len(out):,} of {of_all:,} hosts not valid" if of_all > 1 else "not valid"
     if reasons != [NOT_VALID]:
         note += f": {some(reasons, 1)}"
-    return GroupDoubt(struck=bool(missed) or len(out) == of_all, note=note)
-
-
-NOT_VALID = "not valid"
+    return GroupDoubt(struck=missed or len(out) == of_all, note=note)
 
 
 def _accuracy_missed(host: HostReport, scenario: Scenario) -> list[str]:

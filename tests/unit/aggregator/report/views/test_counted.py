@@ -132,10 +132,11 @@ class TestMissed:
         assert figure.note == f"sum of 2 valid hosts; 1 of 3 hosts not valid: {reason}"
         html, text = render_html(report), render_markdown(report)
         total = offline(report, "gpu-1") + offline(report, "gpu-3")
-        assert f"<s><b>{total:,.1f}</b> tokens/s</s>" in html
+        assert f"<b><s>{total:,.1f}</s></b> tokens/s" in html
         assert f"<s>{total:,.2f}</s>" in html
         assert f"| **sum of 2** | ~~{total:,.2f}~~ |" in text
         assert f"1 of 3 hosts not valid: {reason}" in seen(html)
+        assert f"| 1 of 3 hosts not valid: {reason} |" in text
 
     def test_the_figure_of_hosts_that_all_missed_says_why(
         self, three: FleetReport, changes: dict[str, Any], reason: str
@@ -180,6 +181,13 @@ def test_a_rouge_miss_of_another_scenario_leaves_the_speed(three: FleetReport) -
     report = missing(three, {"accuracy": rouge(False, ROUGE)}, "gpu-2")
     _, server = find_answer(report, place_hosts(report)).figures
     assert (server.title, server.struck, server.note) == ("Server", False, "sum of 3 valid hosts")
+
+
+def test_what_strikes_the_sum_is_told_before_other_reasons(eight: FleetReport) -> None:
+    report = missing(eight, {"evaluations_missed": (MMLU,)}, "gpu-2")
+    _, server = find_answer(report, place_hosts(report)).figures
+    assert server.struck
+    assert server.note == f"sum of 3 valid hosts; 2 of 5 hosts not valid: {MMLU} and 1 more"
 
 
 def test_a_run_that_is_not_valid_is_left_out_of_a_sum_that_stands(eight: FleetReport) -> None:
