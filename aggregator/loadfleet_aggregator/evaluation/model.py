@@ -71,6 +71,7 @@ class WrongAnswer(Frozen):
     choices: tuple[str, ...]
     expected: str
     answer: str = Field(description="as it was generated, or the letter; '' where there is none")
+    response: str = Field(default="", description="as it was generated; '' where nothing was")
     prompt_tokens: Count
     prompt: str = Field(
         description="as it was asked, the middle of a long one left out; '' where it was not kept"

@@ -6,6 +6,7 @@ from .model import FleetReport
 from .shown import environment
 from .views.accuracy import agreement_views, pooled_views, score_rows
 from .views.answer import find_answer
+from .views.counted import why_not
 from .views.differences import differing_facts
 from .views.evaluations import evaluation_views
 from .views.fleet import result_columns
@@ -25,6 +26,7 @@ def render_markdown(report: FleetReport) -> str:
     return template.render(
         report=report,
         placed=placed,
+        why_not=why_not,
         standings=Standing,
         answer=find_answer(report, placed),
         facts=differing_facts(report),

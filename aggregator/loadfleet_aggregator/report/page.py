@@ -13,6 +13,7 @@ from .shown import environment
 from .views.accuracy import agreement_views, pooled_views, score_rows
 from .views.anchor import anchor
 from .views.answer import find_answer
+from .views.counted import why_not
 from .views.differences import differing_facts
 from .views.evaluations import evaluation_views
 from .views.fleet import cells, host_columns, rouge_l
@@ -37,6 +38,7 @@ def render_html(report: FleetReport) -> str:
     return template.render(
         report=report,
         placed=placed,
+        why_not=why_not,
         standings=Standing,
         answer=find_answer(report, placed),
         facts=differing_facts(report),

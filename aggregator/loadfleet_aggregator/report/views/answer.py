@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -12,9 +12,10 @@ from loadfleet_agent.contract.benchmark import Scenario
 from ...samples.model import Agreement
 from ...text.figures import milliseconds, number
 from ...text.listing import some
-from ..model import FleetReport, PooledAccuracy, ScenarioReport
+from ..model import FleetReport, HostReport, PooledAccuracy, ScenarioReport
 from ..performance import performance_runs
 from ..shown import percent, seconds
+from .counted import group_doubt
 from .evaluations import summary
 from .standing import PlacedHost, Standing
 
@@ -39,8 +40,8 @@ class Figure:
     note: str
     together: str
     """What the hosts did at one time, or ''."""
-    struck: bool = False
-    """No host's run counts."""
+    struck: bool
+    """It is not to be counted on: ``note`` says why."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def find_answer(report: FleetReport, placed: Sequence[PlacedHost]) -> Answer:
     else:
         outcome = Outcome.PASS
     passed, told = _accuracy(report)
+    hosts = {host.name: host for host in report.hosts}
     # The one that is slow is named even where several failed.
     flagged = [host for host in wanting if host.standing is Standing.LOOK]
     worst = tuple([*broken[: MOST_WORST - len(flagged[:1])], *flagged][:MOST_WORST])
@@ -76,7 +78,7 @@ def find_answer(report: FleetReport, placed: Sequence[PlacedHost]) -> Answer:
         outcome=outcome,
         summary=_summary(report, placed),
         models=some(sorted({host.model.name for host in report.hosts if host.model}), 2),
-        figures=tuple(_figure(report, scenario) for scenario in report.scenarios),
+        figures=tuple(_figure(report, hosts, scenario) for scenario in report.scenarios),
         accuracy=tuple(told),
         accuracy_passed=passed,
         worst=worst,
@@ -101,48 +103,43 @@ def _summary(report: FleetReport, placed: Sequence[PlacedHost]) -> str:
     return text
 
 
-def _figure(report: FleetReport, scenario: ScenarioReport) -> Figure:
+def _figure(
+    report: FleetReport, hosts: Mapping[str, HostReport], scenario: ScenarioReport
+) -> Figure:
     title = scenario.scenario.value
-    if len({item.group for item in report.scenarios}) > 1:
+    if _several(item.group for item in report.scenarios):
         title += f", group {scenario.group}"
+    doubt = group_doubt(scenario, hosts)
     valid = [host for host in scenario.hosts if host.valid]
+    unit, together = "tokens/s", ""
     if scenario.scenario is Scenario.SINGLE_STREAM:
-        return _single_stream(report, scenario, title)
-    if scenario.aggregate_tokens_per_second is not None:
-        note = f"sum of {len(valid):,} valid hosts" if len(valid) > 1 else "on the one valid host"
+        value, note = _single_stream(hosts, [host.host for host in valid or scenario.hosts])
+        unit = "ms"
+    elif scenario.aggregate_tokens_per_second is not None:
         value = number(scenario.aggregate_tokens_per_second)
-        return Figure(title, value, "tokens/s", note, _together(scenario))
-    speeds = [host.tokens_per_second for host in valid or scenario.hosts]
-    low, high = number(min(speeds)), number(max(speeds))
-    note = "by host; " if len(speeds) > 1 else ""
-    note += "no sum: they share a machine" if valid else "not valid"
-    missed = {
-        text
-        for host in report.hosts
-        if host.name in {item.host for item in scenario.hosts}
-        for text in host.evaluations_missed
-    }
-    if not valid and missed:
-        note += f": {some(sorted(missed))}"
-    value = low if low == high else f"{low} to {high}"
-    return Figure(title, value, "tokens/s", note, "", struck=not valid)
+        note = f"sum of {len(valid):,} valid hosts" if len(valid) > 1 else "on the one valid host"
+        together = _together(scenario)
+    else:
+        speeds = [host.tokens_per_second for host in valid or scenario.hosts]
+        low, high = number(min(speeds)), number(max(speeds))
+        value = low if low == high else f"{low} to {high}"
+        notes = ["by host"] if len(speeds) > 1 else []
+        note = "; ".join([*notes, *(["no sum: they share a machine"] if valid else [])])
+    note = "; ".join(filter(None, [note, doubt.note]))
+    return Figure(title, value, unit, note, together, doubt.struck)
 
 
-def _single_stream(report: FleetReport, scenario: ScenarioReport, title: str) -> Figure:
-    counted = {host.host for host in scenario.hosts if host.valid} or {
-        host.host for host in scenario.hosts
-    }
+def _single_stream(hosts: Mapping[str, HostReport], counted: Sequence[str]) -> tuple[str, str]:
+    """Value in ms and note, of the runs of these hosts."""
     latencies = [
         run.latency.percentiles["90.00"]
-        for host in report.hosts
-        if host.name in counted
-        and (run := performance_runs(host).get(Scenario.SINGLE_STREAM))
-        and run.latency
+        for name in counted
+        if (run := performance_runs(hosts[name]).get(Scenario.SINGLE_STREAM)) and run.latency
     ]
     note = "90th percentile of latency"
     if len(latencies) > 1:
         note += f", median of {len(latencies):,} hosts"
-    return Figure(title, milliseconds(median(latencies) if latencies else None), "ms", note, "")
+    return milliseconds(median(latencies) if latencies else None), note
 
 
 def _together(scenario: ScenarioReport) -> str:
@@ -159,7 +156,8 @@ def _together(scenario: ScenarioReport) -> str:
 
 
 def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
-    evaluated = [summary(item) for item in report.evaluations]
+    grouped = _several(item.group for item in report.evaluations)
+    evaluated = [summary(item, grouped=grouped) for item in report.evaluations]
     if not any(host.accuracy for host in report.hosts):
         return _of_evaluations(report, None), evaluated or ["Not measured in this run"]
     items = [(host, item) for host in report.hosts for item in host.accuracy]
@@ -175,9 +173,15 @@ def _accuracy(report: FleetReport) -> tuple[bool | None, list[str]]:
         told.append(f"ROUGE targets passed on all {len({h.name for h, _ in items}):,} hosts")
     else:
         told.append("ROUGE was measured, but MLPerf's targets mean nothing here")
-    told += [_pooled(item) for item in report.pooled_accuracy]
+    of = _several(item.group for item in report.pooled_accuracy)
+    told += [f"{_of_group(item, of)}: {_pooled(item)}" for item in report.pooled_accuracy]
     # Of all hosts at once fewer answers are equal the more hosts there are.
-    told += [_agreement(item) for item in report.agreement if item.samples and item.hosts]
+    of = _several(item.group for item in report.agreement)
+    told += [
+        f"{_of_group(item, of)}: {_agreement(item)}"
+        for item in report.agreement
+        if item.samples and item.hosts
+    ]
     told += evaluated
     return _of_evaluations(report, passed), told
 
@@ -188,18 +192,24 @@ def _of_evaluations(report: FleetReport, rouge: bool | None) -> bool | None:
     return rouge if not judged else all(judged) and rouge is not False
 
 
+def _several(groups: Iterable[str]) -> bool:
+    """Whether lines must name the group, to be told apart."""
+    return len(set(groups)) > 1
+
+
+def _of_group(item: PooledAccuracy | Agreement, grouped: bool) -> str:
+    return item.scenario.value + (f", group {item.group}" if grouped else "")
+
+
 def _agreement(item: Agreement) -> str:
     least = item.hosts[0].identical
     if least == 1:
-        return f"{item.scenario.value}: all hosts gave the same answers"
-    return (
-        f"{item.scenario.value}: at least {percent(least, 2)} of a host's "
-        "answers are those that most hosts gave"
-    )
+        return "all hosts gave the same answers"
+    return f"at least {percent(least, 2)} of a host's answers are those that most hosts gave"
 
 
 def _pooled(item: PooledAccuracy) -> str:
-    text = f"{item.scenario.value}: pooled ROUGE-L {item.score.rougeL:.2f}"
+    text = f"pooled ROUGE-L {item.score.rougeL:.2f}"
     if "rougeL" in item.margins:
         margin = item.margins["rougeL"]
         text += f", {abs(margin):.2f} {'over' if margin >= 0 else 'under'} the least that passes"

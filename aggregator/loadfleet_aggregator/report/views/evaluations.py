@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from loadfleet_agent.contract.evaluation import Category, EvaluationScore, SubjectScore
+from loadfleet_agent.contract.evaluation import (
+    Category,
+    EvaluationScore,
+    MetricValue,
+    SubjectScore,
+)
 
 from ...evaluation.model import FleetEvaluation, HostEvaluation
 from ...text.figures import NO_VALUE, number
+from ...text.listing import some
 from ..charts.scale import Scale
 from ..model import FleetReport
 from .listing import Listed, listed
@@ -23,6 +30,10 @@ CATEGORIES: dict[Category, str] = {
     "social_sciences": "social sciences",
     "other": "other",
 }
+
+
+MOST_COLUMNS = 4
+"""Hosts that a table of metrics has a column for."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,19 @@ class EvaluatedHost:
 
 
 @dataclass(frozen=True)
+class MetricTable:
+    """Metrics as lm_eval gave them: a row each, a column for each host; of many hosts the lowest,
+    the median and the highest value."""
+
+    heads: tuple[str, ...]
+    """Of the columns of values."""
+    rows: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+    """Part, metric, and for each column the value and whose it is, which is '' where the head
+    says it."""
+    hosts: int
+
+
+@dataclass(frozen=True)
 class EvaluationView:
     title: str
     evaluation: FleetEvaluation
@@ -58,9 +82,8 @@ class EvaluationView:
     subjects: tuple[SubjectRow, ...]
     """The weakest first."""
     hosts: Listed[EvaluatedHost]
-    metrics: tuple[tuple[str, str, str], ...]
-    """Of a task that is not MLPerf's nor MMLU: of which part, name and value as lm_eval gave them,
-    by the first host."""
+    metrics: MetricTable | None
+    """Of a task that is not MMLU."""
     chance: float
 
 
@@ -71,14 +94,15 @@ def evaluation_views(
     return tuple(_view(item, placed, groups > 1) for item in report.evaluations)
 
 
-def summary(item: FleetEvaluation) -> str:
-    """In one line, for the answer at the top."""
+def summary(item: FleetEvaluation, *, grouped: bool) -> str:
+    """In one line, for the answer at the top. ``grouped``: there are others it might be."""
+    what = f"{item.task}, group {item.group}" if grouped else item.task
     if item.score is None:
-        return f"{item.task}: {item.missing or 'its own metrics, below'}"
-    text = f"{item.task}: macro {number(item.score.macro, 2)} %"
+        return f"{what}: {item.missing or 'its own metrics, below'}"
+    text = f"{what}: macro {number(item.score.macro, 2)} %"
     if item.published is not None:
         text += f", published {number(item.published.macro, 1)} %"
-    return text
+    return f"{text}, missed" if item.passed is False else text
 
 
 def _view(item: FleetEvaluation, placed: Sequence[PlacedHost], grouped: bool) -> EvaluationView:
@@ -99,7 +123,7 @@ def _view(item: FleetEvaluation, placed: Sequence[PlacedHost], grouped: bool) ->
             placed,
             lambda host: [EvaluatedHost(host, told[host.name])] if host.name in told else [],
         ),
-        metrics=_metrics(item.hosts[0]),
+        metrics=_metrics(item.hosts),
         chance=CHANCE,
     )
 
@@ -151,10 +175,47 @@ def _lines(item: FleetEvaluation) -> list[str]:
     return found
 
 
-def _metrics(host: HostEvaluation) -> tuple[tuple[str, str, str], ...]:
-    return tuple(
-        (part, name, NO_VALUE if value is None else str(value))
-        for part, values in host.metrics.items()
-        for name, value in values.items()
-        if name != "alias"
+def _metrics(hosts: Sequence[HostEvaluation]) -> MetricTable | None:
+    """Those that any of the hosts told."""
+    found: dict[tuple[str, str], dict[str, MetricValue]] = {}
+    for host in hosts:
+        for part, values in host.metrics.items():
+            for name, value in values.items():
+                if name != "alias":
+                    found.setdefault((part, name), {})[host.host] = value
+    if not found:
+        return None
+    names = tuple(host.host for host in hosts)
+    each = len(names) <= MOST_COLUMNS
+    return MetricTable(
+        heads=names if each else ("lowest", "median", "highest"),
+        rows=tuple(
+            (
+                part,
+                name,
+                tuple((_shown(told.get(host)), "") for host in names) if each else _span(told),
+            )
+            for (part, name), told in found.items()
+        ),
+        hosts=len(names),
     )
+
+
+def _span(told: Mapping[str, MetricValue]) -> tuple[tuple[str, str], ...]:
+    """Lowest, median and highest value, and whose the outer ones are where they differ. What is no
+    number has no order: the values that there are stand in the middle."""
+    numbers = {host: value for host, value in told.items() if isinstance(value, int | float)}
+    if not numbers:
+        texts = sorted({_shown(value) for value in told.values()})
+        return ((NO_VALUE, ""), (some(texts), ""), (NO_VALUE, ""))
+    low, high = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
+    same = numbers[low] == numbers[high]
+    return (
+        (_shown(numbers[low]), "" if same else low),
+        (_shown(median(numbers.values())), ""),
+        (_shown(numbers[high]), "" if same else high),
+    )
+
+
+def _shown(value: MetricValue) -> str:
+    return NO_VALUE if value is None else str(value)

@@ -9,7 +9,7 @@ from loadfleet_agent.contract.benchmark import Scenario
 
 from ..metric import Metric, result_metric
 from ..model import FleetReport, HostReport
-from ..performance import performance_runs
+from ..performance import counts, performance_runs
 from ..shown import percent
 from .standing import PlacedHost, Standing
 
@@ -38,6 +38,13 @@ class Column:
 
     def value(self, host: HostReport) -> float | None:
         return self.metric.of(performance_runs(host).get(self.scenario))
+
+    def struck(self, host: HostReport) -> bool:
+        """Whether it is the speed of a run that does not count."""
+        run = performance_runs(host).get(self.scenario)
+        if run is None or self.value(host) is None:
+            return False
+        return self.metric is result_metric(self.scenario) and not counts(host, run)
 
     def shown(self, host: HostReport) -> str:
         return self.metric.shown(self.value(host))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loadfleet_agent.contract.benchmark import Scenario
+
 from ...text.figures import NO_VALUE, number, signed_share
 from ..charts.histogram import Histogram, histogram
 from ..charts.scale import Scale
 from ..model import FleetReport, HostThroughput, ScenarioReport
 from ..shown import percent, seconds, utc
+from .counted import GroupDoubt, group_doubt, why_not_in
 from .listing import ALL_LISTED, Listed, Range, listed, value_range
 from .standing import PlacedHost
 
@@ -23,6 +26,8 @@ class ThroughputRow:
     speed: HostThroughput
     bar: float
     """Percent of the fastest host's."""
+    why_not: str
+    """Why the speed does not count, or ''."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class ThroughputView:
     fleet: Range | None
     """Tokens/s of the valid hosts where not all are listed."""
     histogram: Histogram | None
-    together: tuple[tuple[str, str], ...]
-    """What is told of the hosts at one time: name and value."""
+    together: tuple[tuple[str, str, bool], ...]
+    """What is told of the hosts at one time: name, value, and whether it is a speed of theirs."""
+    doubt: GroupDoubt
+    """Of the sum."""
 
 
 def throughput_views(
@@ -60,11 +67,7 @@ def _view(
     )
     rows = listed(
         ordered,
-        lambda host: [
-            ThroughputRow(
-                host, speeds[host.name], axis.percent(speeds[host.name].tokens_per_second)
-            )
-        ],
+        lambda host: [_row(host, speeds[host.name], axis, scenario.scenario)],
     )
     valid = [host.tokens_per_second for host in scenario.hosts if host.valid]
     many = len(scenario.hosts) > ALL_LISTED
@@ -83,30 +86,34 @@ def _view(
         if many
         else None,
         together=_together(scenario),
+        doubt=group_doubt(scenario, {name: placed.host for name, placed in by_name.items()}),
     )
 
 
-def _row(host: PlacedHost, speed: HostThroughput, axis: Scale) -> ThroughputRow:
-    return ThroughputRow(host, speed, axis.percent(speed.tokens_per_second))
+def _row(host: PlacedHost, speed: HostThroughput, axis: Scale, scenario: Scenario) -> ThroughputRow:
+    reason = "" if speed.valid else why_not_in(host.host, scenario)
+    return ThroughputRow(host, speed, axis.percent(speed.tokens_per_second), reason)
 
 
-def _together(scenario: ScenarioReport) -> tuple[tuple[str, str], ...]:
+def _together(scenario: ScenarioReport) -> tuple[tuple[str, str, bool], ...]:
     joint = scenario.joint
     if joint is None:
         return ()
     return (
-        ("hosts", f"{joint.hosts:,}, {'' if joint.synchronised else 'not '}started together"),
+        ("hosts", f"{joint.hosts:,}, {'' if joint.synchronised else 'not '}started together",
+         False),
         ("common window", f"{utc(joint.window_start_utc)} to {utc(joint.window_end_utc)}"
-         if joint.tokens_per_second is not None else "none"),
-        ("tokens/s in the common window", number(joint.tokens_per_second, 2)),
-        ("samples/s in the common window", number(joint.samples_per_second, 3)),
-        ("sum of the hosts' own tokens/s", number(scenario.aggregate_tokens_per_second, 2)),
-        ("common window against the sum", _against_sum(scenario)),
-        ("from first start to last end", seconds(joint.makespan_s)),
-        ("all tokens over that time", f"{number(joint.makespan_tokens_per_second, 2)} tokens/s"),
-        ("first start to last start", seconds(joint.start_skew_s)),
-        ("clocks known to within", seconds(joint.clock_error_s)),
-        ("imbalance", percent(joint.imbalance)),
+         if joint.tokens_per_second is not None else "none", False),
+        ("tokens/s in the common window", number(joint.tokens_per_second, 2), True),
+        ("samples/s in the common window", number(joint.samples_per_second, 3), True),
+        ("sum of the hosts' own tokens/s", number(scenario.aggregate_tokens_per_second, 2), True),
+        ("common window against the sum", _against_sum(scenario), False),
+        ("from first start to last end", seconds(joint.makespan_s), False),
+        ("all tokens over that time", f"{number(joint.makespan_tokens_per_second, 2)} tokens/s",
+         True),
+        ("first start to last start", seconds(joint.start_skew_s), False),
+        ("clocks known to within", seconds(joint.clock_error_s), False),
+        ("imbalance", percent(joint.imbalance), False),
     )  # fmt: skip
 
 
