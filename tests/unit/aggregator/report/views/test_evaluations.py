@@ -173,3 +173,16 @@ def test_markdown_says_the_same_numbers(eight: FleetReport, letters: str) -> Non
         assert f"| {row.name} | {row.subject.correct} | 4 |" in text
     for host in ("gpu-1", "gpu-2"):
         assert f"| {host} | 8 |" in text
+
+
+def test_each_host_is_told_whether_it_passed(eight: FleetReport) -> None:
+    group = eight.hosts[0].group or "A"
+    parts = [told("gpu-1", group=group), told("gpu-2", "DDDADDDA", group=group)]
+    report = eight.model_copy(update={"evaluations": fleet_evaluations(parts, {group: PLAN})})
+    rows = [line for line in render_markdown(report).splitlines() if "| off |" in line]
+    assert [row.split(" | ")[-1].rstrip(" |") for row in rows] == [
+        "passed",
+        "macro 0.00 % below 68.71 %, 99% of the published",
+    ]
+    page = render_html(report)
+    assert "<small>macro 0.00 % below 68.71 %, 99% of the published</small>" in page
