@@ -57,6 +57,7 @@ def test_no_text_of_a_question_is_markup(eight: FleetReport) -> None:
         choices=("<b>", "2", "3", "4"),
         expected="A",
         answer="D",
+        response="",
         prompt_tokens=1317,
         prompt="<i>five shots</i>",
     )
