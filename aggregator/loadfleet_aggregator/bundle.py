@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import shutil
 import tarfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TypeVar, cast
 
+from loadfleet_agent.contract.evaluation import EvaluationResult, EvaluationScore
+from loadfleet_agent.contract.evaluation_score import score_subjects
 from loadfleet_agent.contract.files import PRIVATE, open_plain, private_folder, read_plain
 from loadfleet_agent.contract.gate import Expectation, GateFinding, check_run
 from loadfleet_agent.contract.host import HostFacts
@@ -49,6 +53,8 @@ MAX_PATH_LENGTH = 255
 PATH = re.compile(r"[\w.+@,=-]+(/[\w.+@,=-]+)*", re.ASCII)
 MOST_TOKENS = 2.0**63
 MOST_PROBLEMS = 100
+SAME_SCORE = 1e-9
+"""Relative: Pythons add floats up in different ways."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -155,8 +161,14 @@ def _quoted(name: str) -> str:
     return shortened(printable(repr(name)), 100)
 
 
-def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bundle:
-    """Reads a collected folder and checks it against what was planned. Never raises."""
+def read_bundle(
+    folder: Path, *, run_id: str, host: str, plan_hash: str, planned: RunPlan | None = None
+) -> Bundle:
+    """Reads a collected folder and checks it against what was planned. Never raises.
+
+    ``planned``: the controller's own copy of the host's plan, where there is one. The hash leaves
+    out which shard of the questions is the host's; without the copy the host's plan tells.
+    """
     problems: list[str] = []
     plan_trouble: list[str] = []
     plan = _read(folder / PLAN, RunPlan, plan_trouble)
@@ -173,9 +185,14 @@ def read_bundle(folder: Path, *, run_id: str, host: str, plan_hash: str) -> Bund
                 problems.append(f"{PLAN}: not the plan that was made for this host")
             elif plan is not None:
                 for phase in result.phases:
-                    problems += _check_files(phase, manifest)
+                    problems += _check_files(phase.name, phase.files, manifest, "LoadGen")
                     gate[phase.name], trouble = _check_phase(folder, phase, plan, result)
                     problems += trouble
+                for evaluation in result.evaluations:
+                    problems += _check_files(
+                        evaluation.name, evaluation.files, manifest, "the evaluation"
+                    )
+                    problems += _check_evaluation(evaluation, planned or plan, result)
                 problems += _check_coverage(result, plan)
     # Parts that an unfinished run has not written yet are no damage.
     there = [name for name in (STATUS, HOST_FACTS) if os.path.lexists(folder / name)]
@@ -239,18 +256,20 @@ def _check_manifest(folder: Path, run_id: str) -> tuple[Manifest | None, list[st
     return manifest, problems
 
 
-def _check_files(phase: PhaseResult, manifest: Manifest | None) -> list[str]:
-    """Every file of a phase was sealed as it was when LoadGen ended.
+def _check_files(
+    name: str, files: Mapping[str, str], manifest: Manifest | None, what: str
+) -> list[str]:
+    """Every file of a phase was sealed as it was when ``what`` it holds ended.
 
     By the manifest's hashes, which are checked against the files themselves.
     """
     if manifest is None:
         return []
-    sealed = {name: entry.sha256 for name, entry in manifest.files.items()}
+    sealed = {path: entry.sha256 for path, entry in manifest.files.items()}
     return [
-        f"{PHASES}/{phase.name}/{name}: not as it was when LoadGen ended"
-        for name, wanted in phase.files.items()
-        if sealed.get(f"{PHASES}/{phase.name}/{name}") != wanted
+        f"{PHASES}/{name}/{file}: not as it was when {what} ended"
+        for file, wanted in files.items()
+        if sealed.get(f"{PHASES}/{name}/{file}") != wanted
     ]
 
 
@@ -264,11 +283,54 @@ def _check_identity(result: HostResult, run_id: str, host: str, plan_hash: str) 
 
 
 def _check_coverage(result: HostResult, plan: RunPlan) -> list[str]:
-    """A complete result has every planned phase, and nothing else."""
+    """A complete result has every planned phase and evaluation, and nothing else."""
     if result.outcome != "complete":
         return []
-    have = [(phase.scenario, phase.mode) for phase in result.phases]
-    return [] if have == list(plan.phases) else [f"{RESULT}: its phases are not the planned ones"]
+    problems = []
+    if [(phase.scenario, phase.mode) for phase in result.phases] != list(plan.phases):
+        problems.append(f"{RESULT}: its phases are not the planned ones")
+    if [item.name for item in result.evaluations] != [item.name for item in plan.evaluations]:
+        problems.append(f"{RESULT}: its evaluations are not the planned ones")
+    return problems
+
+
+def _check_evaluation(evaluation: EvaluationResult, plan: RunPlan, result: HostResult) -> list[str]:
+    """Where an evaluation is not of its result and plan, or contradicts itself."""
+    wanted = next((item for item in plan.evaluations if item.task == evaluation.task), None)
+    if wanted is None:
+        return [f"{evaluation.name}: not planned for this host"]
+    problems = []
+    if evaluation.plan_hash != result.plan_hash:
+        problems.append(f"{evaluation.name}: of another plan than its result")
+    if evaluation.shard != wanted.shard:
+        shard = evaluation.shard
+        problems.append(
+            f"{evaluation.name}: of shard {shard.index + 1} of {shard.of}, planned was "
+            f"{wanted.shard.index + 1} of {wanted.shard.of}"
+        )
+    score = score_subjects(evaluation.subjects)
+    if wanted.mmlu is not None and score is None:
+        problems.append(f"{evaluation.name}: no subject was asked of")
+    elif not _same_score(evaluation.score, score):
+        problems.append(f"{evaluation.name}: its score is not that of its subjects")
+    return problems
+
+
+def _same_score(told: EvaluationScore | None, found: EvaluationScore | None) -> bool:
+    if told is None or found is None:
+        return told is found
+    return all(
+        math.isclose(one, other, rel_tol=SAME_SCORE, abs_tol=SAME_SCORE)
+        for one, other in zip(_numbers(told), _numbers(found), strict=True)
+    )
+
+
+def _numbers(score: EvaluationScore) -> tuple[float, ...]:
+    micro, macro = score.micro_interval, score.macro_interval
+    return (
+        score.questions, score.correct, score.micro, micro.low, micro.high,
+        score.macro, macro.low, macro.high,
+    )  # fmt: skip
 
 
 def _check_phase(

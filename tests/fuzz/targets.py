@@ -15,13 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from loadfleet_agent.contract.distribution import Distribution
+from loadfleet_agent.contract.evaluation import EvaluationData, EvaluationResult, SubjectScore
+from loadfleet_agent.contract.evaluation_score import score_subjects
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.loadgen_log import LoadgenLogError, read_loadgen_logs
 from loadfleet_agent.contract.plan import RunPlan
 from loadfleet_agent.contract.result import HostResult, Manifest, PhaseResult, RateResult
 from loadfleet_agent.contract.run_folder import (
+    ANSWERS,
     DETAIL_LOG,
     ENGINE_LOAD,
     HOST_FACTS,
@@ -33,7 +38,10 @@ from loadfleet_agent.contract.run_folder import (
     TELEMETRY,
 )
 from loadfleet_agent.contract.status import Status
+from loadfleet_aggregator.bounded_parquet import ParquetError
 from loadfleet_aggregator.bundle import BundleError, unpack
+from loadfleet_aggregator.evaluation.answers import asked
+from loadfleet_aggregator.evaluation.read import read_answers
 from loadfleet_aggregator.fleet.record import ControllerNote, RunRecord
 from loadfleet_aggregator.fleet.settings import InventoryError, plan_hosts
 from loadfleet_aggregator.report.model import FleetReport
@@ -51,6 +59,71 @@ MODELS: tuple[type[BaseModel], ...] = (
     RunRecord, ControllerNote,
 )  # fmt: skip
 ROWS = 50
+QUESTIONS = [
+    {
+        "task": "mmlu_llama",
+        "subject": "anatomy",
+        "index": index,
+        "question": "Which letter?",
+        "choices": ["1", "2", "3", "4"],
+        "expected": "A",
+        "answer": answer,
+        "correct": answer == "A",
+        "log_probabilities": None,
+        "response": answer,
+        "prompt_sha256": bytes(32),
+        "prompt_tokens": 7,
+        "prompt": None if answer == "A" else "Which letter? 1 2 3 4",
+    }
+    for index, answer in enumerate("AB")
+]
+ANSWERS_SCHEMA = pa.schema(
+    {
+        "task": pa.string(),
+        "subject": pa.string(),
+        "index": pa.uint32(),
+        "question": pa.string(),
+        "choices": pa.list_(pa.string()),
+        "expected": pa.string(),
+        "answer": pa.string(),
+        "correct": pa.bool_(),
+        "log_probabilities": pa.list_(pa.float32()),
+        "response": pa.string(),
+        "prompt_sha256": pa.binary(32),
+        "prompt_tokens": pa.uint32(),
+        "prompt": pa.string(),
+    }
+)
+ANATOMY = SubjectScore(name="anatomy", category="stem", questions=2, correct=1, of=2)
+EVALUATION = EvaluationResult(
+    name="evaluation-mmlu_llama",
+    task="mmlu_llama",
+    plan_hash="0" * 64,
+    configuration_sha256="0" * 64,
+    started_utc=datetime(2027, 1, 15, tzinfo=UTC),
+    ended_utc=datetime(2027, 1, 15, tzinfo=UTC),
+    lm_eval="0.4.13",
+    split="test",
+    shots=5,
+    chat_template=True,
+    data=EvaluationData(source="hub", label="", origin="", sha256="0" * 64, questions=2),
+    questions=2,
+    correct=1,
+    invalid=0,
+    subjects=(ANATOMY,),
+    score=score_subjects([ANATOMY]),
+    prompt_tokens=Distribution(count=2, minimum=7, mean=7, p50=7, p90=7, p99=7, maximum=7),
+    output_tokens=2,
+    duration_s=1.0,
+    questions_per_second=2.0,
+    prompt_tokens_per_second=14.0,
+    output_tokens_per_second=2.0,
+    prefix_caching=False,
+    metrics={},
+    labels=(),
+    files={},
+)
+"""What ``QUESTIONS`` come to."""
 BETWEEN = b"\n\0\n"
 """Stands between the two logs of a run."""
 START, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC)
@@ -123,6 +196,19 @@ def samples(data: bytes) -> None:
             assert len(found) == ROWS
 
 
+def answers(data: bytes) -> None:
+    """answers.parquet of an evaluation of two questions, one answered wrongly."""
+    with tempfile.TemporaryDirectory(prefix="loadfleet-fuzz-") as scratch:
+        path = Path(scratch) / ANSWERS
+        path.write_bytes(data)
+        try:
+            found, wrong = read_answers(path, EVALUATION, "host")
+        except ParquetError:
+            return
+        assert int(asked(found).sum()) == len(QUESTIONS)
+        assert len(wrong) == 1
+
+
 def engine_load(data: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="loadfleet-fuzz-") as scratch:
         path = Path(scratch) / ENGINE_LOAD
@@ -155,6 +241,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "telemetry": telemetry,
     "loadgen": loadgen,
     "samples": samples,
+    "answers": answers,
     "engine-load": engine_load,
     "inventory": inventory,
 }
@@ -191,6 +278,12 @@ def seeds(target: str) -> Iterator[bytes]:
             for compression in ("SNAPPY", "NONE"):
                 stream = io.BytesIO()
                 pq.write_table(rows, stream, compression=compression)
+                yield stream.getvalue()
+        case "answers":
+            table = pa.Table.from_pylist(QUESTIONS, ANSWERS_SCHEMA)
+            for compression, dictionary in (("SNAPPY", True), ("NONE", False)):
+                stream = io.BytesIO()
+                pq.write_table(table, stream, compression=compression, use_dictionary=dictionary)
                 yield stream.getvalue()
         case "engine-load":
             yield b"".join(

@@ -70,8 +70,10 @@ class WrongAnswer(Frozen):
     question: str
     choices: tuple[str, ...]
     expected: str
-    answer: str = Field(description="as it was generated, or the letter; '' where there is none")
-    response: str = Field(default="", description="as it was generated; '' where nothing was")
+    answer: str = Field(description="its letter; '' where it named none")
+    response: str = Field(
+        description="as it was generated, the middle of a long one left out; '' where nothing was"
+    )
     prompt_tokens: Count
     prompt: str = Field(
         description="as it was asked, the middle of a long one left out; '' where it was not kept"

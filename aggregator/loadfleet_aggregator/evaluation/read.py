@@ -6,23 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from loadfleet_agent.contract.evaluation import LETTERS, EvaluationResult
+from loadfleet_agent.contract.evaluation import LETTERS, EvaluationResult, MmluTask
 from loadfleet_agent.contract.run_folder import ANSWERS
 
 from ..bounded_parquet import Layout, ParquetError, read_table
 from ..text.listing import shortened
-from .answers import NO_LETTER, NOT_ASKED, RIGHT, HostAnswers
+from .answers import ANSWER, NO_LETTER, NOT_ASKED, RIGHT, Codes, HostAnswers
 from .model import WrongAnswer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_QUESTIONS = 1_000_000
+MAX_QUESTIONS = 20_000
+"""MMLU has 14,042. With ``LAYOUT`` it bounds a column to 655 MB."""
 SHOWN = 20
 """Wrong answers of a host that are kept to be looked at."""
 LONGEST_QUESTION = 2_000
 LONGEST_CHOICE = 400
 LONGEST_PROMPT = 8_000
+LONGEST_RESPONSE = 1_500
 MOST_CHOICES = 10
 
 LAYOUT = Layout(
@@ -44,6 +46,7 @@ LAYOUT = Layout(
     },
     row_bytes=32_768,
     compressions=frozenset({"SNAPPY", "UNCOMPRESSED"}),
+    list_values=MOST_CHOICES,
 )
 
 
@@ -52,7 +55,8 @@ def read_answers(
 ) -> tuple[HostAnswers, tuple[WrongAnswer, ...]]:
     """The answers that an evaluation of MMLU tells of, and wrong ones of its weakest subjects.
 
-    Raises ParquetError, also where the answers are not those that the result counts.
+    Raises ParquetError, also where the answers are not those that the result counts, or not of
+    all questions of its shard and no others.
     """
     if not 0 < result.questions <= MAX_QUESTIONS:
         raise ParquetError(f"{result.questions} questions: more than {MAX_QUESTIONS}, or none")
@@ -62,13 +66,16 @@ def read_answers(
     table = read_table(
         path, LAYOUT, result.questions, ["subject", "index", "expected", "answer", "correct"]
     )
-    codes = _codes(table, dict(sizes))
+    # Of the letters' likelihoods the answer is right where it is the expected one; whether a
+    # generated text is, lm_eval's own filters say.
+    by_letter = result.task == MmluTask.MMLU
+    codes = _codes(table, dict(sizes), by_letter=by_letter)
     answers = HostAnswers(result.data.sha256, sizes, codes)
     _require_counts(answers, result)
     return answers, _wrong(path, table, result, host)
 
 
-def _codes(table: pa.Table, sizes: dict[str, int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _codes(table: pa.Table, sizes: dict[str, int], *, by_letter: bool) -> Codes:
     starts, total = {}, 0
     for name, size in sizes.items():
         starts[name], total = total, total + size
@@ -79,6 +86,8 @@ def _codes(table: pa.Table, sizes: dict[str, int]) -> np.ndarray[tuple[int], np.
             raise ParquetError("a question of no subject, or beyond its subject's last")
         if expected not in LETTERS or (answer and answer not in LETTERS):
             raise ParquetError("an answer that is no letter")
+        if by_letter and correct != (answer == expected):
+            raise ParquetError(f"{subject} {index}: {answer} for {expected} is counted wrongly")
         place = starts[subject] + index
         if codes[place] != NOT_ASKED:
             raise ParquetError("a question is answered twice")
@@ -99,6 +108,13 @@ def _require_counts(answers: HostAnswers, result: EvaluationResult) -> None:
                 f"{name}: {counted[1]} of {counted[0]} right in its answers, "
                 f"{told[name][1]} of {told[name][0]} in its result"
             )
+        if not np.array_equal(np.flatnonzero(part), result.shard.indices(size)):
+            raise ParquetError(
+                f"{name}: not the questions of shard {result.shard.index + 1} of {result.shard.of}"
+            )
+    invalid = int(np.count_nonzero((answers.codes & ANSWER) == NO_LETTER))
+    if invalid != result.invalid:
+        raise ParquetError(f"{invalid} answers without a letter, {result.invalid} in its result")
 
 
 def _wrong(
@@ -138,21 +154,20 @@ def _wrong(
                 question=shortened(texts.column("question")[row].as_py(), LONGEST_QUESTION),
                 choices=tuple(shortened(choice or "", LONGEST_CHOICE) for choice in choices),
                 expected=table.column("expected")[row].as_py(),
-                answer=shortened(
-                    texts.column("response")[row].as_py() or table.column("answer")[row].as_py(),
-                    LONGEST_CHOICE,
-                ),
-                prompt=_ends(texts.column("prompt")[row].as_py() or ""),
+                answer=table.column("answer")[row].as_py(),
+                response=_ends(texts.column("response")[row].as_py() or "", LONGEST_RESPONSE),
+                prompt=_ends(texts.column("prompt")[row].as_py() or "", LONGEST_PROMPT),
                 prompt_tokens=texts.column("prompt_tokens")[row].as_py(),
             )
         )
     return tuple(found)
 
 
-def _ends(prompt: str) -> str:
-    """Both ends of a long one: how it begins, and the question that it ends with."""
-    left_out = len(prompt) - LONGEST_PROMPT
+def _ends(text: str, most: int) -> str:
+    """Both ends of a long one: a prompt ends with its question, a chain of thought with its
+    letter."""
+    left_out = len(text) - most
     if left_out <= 0:
-        return prompt
-    half = LONGEST_PROMPT // 2
-    return f"{prompt[:half]}\n[... {left_out:,} characters ...]\n{prompt[-half:]}"
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[... {left_out:,} characters ...]\n{text[-half:]}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from loadfleet_agent.contract.benchmark import LATENCY_LIMITS, Mode, Scenario, round_of_seeds
-from loadfleet_agent.contract.evaluation import EvaluationResult
 from loadfleet_agent.contract.host import HostFacts
 from loadfleet_agent.contract.labels import result_labels
 from loadfleet_agent.contract.plan import RunPlan
@@ -45,6 +44,8 @@ from ..stragglers.evidence import Evidence, host_evidence
 from ..stragglers.model import Speed
 from ..stragglers.speeds import host_speeds
 from ..telemetry import Telemetry, memory_before_mib, phase_telemetry, read_telemetry
+from ..text.listing import shortened
+from ..text.terminal import printable
 from ..timeline.load import read_engine_load
 from ..timeline.trace import Trace, TracedPhase, host_traces
 from ..verdict import judge_host
@@ -103,13 +104,12 @@ def read_host(task: HostTask) -> HostReading:
     """Reads a host's plan, the controller's note and what the host sent. Never raises for what
     a host may have sent."""
     folder, name = task.folder, task.name
-    bundle = _bundle(task)
     note, plan = _note(folder, name), read_plan(folder, name)
+    bundle, evaluations = _with_evaluations(task, _bundle(task, plan))
     result, facts = (bundle.result, bundle.facts) if bundle else (None, None)
     sensors: Telemetry | None = None
     records: list[_Records] = []
     phases: list[PhaseReport] = []
-    evaluations: list[_Evaluation] = []
     # Numbers of a folder that was changed are not shown at all.
     whole = bundle is not None and not bundle.problems
     if bundle is not None and whole:
@@ -117,7 +117,6 @@ def read_host(task: HostTask) -> HostReading:
         if result is not None:
             records = [_records(folder / HOSTS / name, p, bundle) for p in result.phases]
             phases = [_phase_report(r, bundle, result, sensors, task.prices) for r in records]
-            evaluations = [_evaluation(task, item, result) for item in result.evaluations]
     clock = seen_clock(note)
     offset = clock.offset_s if clock else None
     report = HostReport(
@@ -139,7 +138,6 @@ def read_host(task: HostTask) -> HostReading:
             *(result.warnings if result else ()),
             *((clock.warning,) if clock and clock.is_off else ()),
             *_doubts(records),
-            *(item.doubt for item in evaluations if item.doubt),
         ),
         clock_offset_s=offset,
         clock_error_s=clock.error_s if clock else None,
@@ -174,7 +172,7 @@ def read_host(task: HostTask) -> HostReading:
             for of_phase in records
             if of_phase.traced.phase.mode is Mode.PERFORMANCE
         },
-        evaluations=tuple(item.told for item in evaluations if item.told is not None),
+        evaluations=evaluations,
     )
 
 
@@ -186,11 +184,11 @@ def read_plan(folder: Path, name: str) -> RunPlan | None:
         return None
 
 
-def _bundle(task: HostTask) -> Bundle | None:
+def _bundle(task: HostTask, plan: RunPlan | None) -> Bundle | None:
     path, planned = task.folder / HOSTS / task.name, task.record.plan_hash
     if planned is None or not path.is_dir():
         return None
-    return read_bundle(path, run_id=task.run_id, host=task.name, plan_hash=planned)
+    return read_bundle(path, run_id=task.run_id, host=task.name, plan_hash=planned, planned=plan)
 
 
 def _note(folder: Path, name: str) -> ControllerNote | None:
@@ -247,32 +245,32 @@ def _doubts(records: Sequence[_Records]) -> list[str]:
     ]
 
 
-# One evaluation.
+# Its evaluations.
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    told: ToldEvaluation | None
-    """None: of a host without a group."""
-    doubt: str
-    """Why its answers cannot be used, or ''."""
-
-
-def _evaluation(task: HostTask, result: EvaluationResult, host: HostResult) -> _Evaluation:
-    """From a folder whose hashes were checked."""
-    answers: HostAnswers | None = None
-    wrong: tuple[WrongAnswer, ...] = ()
-    doubt = ""
-    if result.score is not None:
-        path = task.folder / HOSTS / task.name / PHASES / result.name / ANSWERS
-        try:
-            answers, wrong = read_answers(path, result, task.name)
-        except ParquetError as error:
-            doubt = f"{result.name}: {ANSWERS} is not usable: {error}"
-    if task.group is None:
-        return _Evaluation(None, doubt)
-    told = ToldEvaluation(task.name, task.group, result, answers, host.model, wrong)
-    return _Evaluation(told, doubt)
+def _with_evaluations(
+    task: HostTask, bundle: Bundle | None
+) -> tuple[Bundle | None, tuple[ToldEvaluation, ...]]:
+    """What a folder without problems tells of evaluations. Answers that contradict their result
+    are a problem of the folder, as LoadGen's logs are that contradict theirs."""
+    if bundle is None or bundle.problems or bundle.result is None:
+        return bundle, ()
+    result = bundle.result
+    told, problems = [], []
+    for item in result.evaluations:
+        answers: HostAnswers | None = None
+        wrong: tuple[WrongAnswer, ...] = ()
+        if item.score is not None:  # of MMLU
+            path = task.folder / HOSTS / task.name / PHASES / item.name / ANSWERS
+            try:
+                answers, wrong = read_answers(path, item, task.name)
+            except ParquetError as error:
+                problems.append(shortened(printable(f"{item.name}: {ANSWERS}: {error}")))
+        if task.group is not None:
+            told.append(ToldEvaluation(task.name, task.group, item, answers, result.model, wrong))
+    if problems:
+        return replace(bundle, problems=tuple(problems)), ()
+    return bundle, tuple(told)
 
 
 # What is shown of it.

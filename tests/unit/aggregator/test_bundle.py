@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loadfleet_agent.contract.evaluation import Shard
 from loadfleet_agent.contract.run_folder import (
     ACCURACY_LOG,
+    ANSWERS,
     DETAIL_LOG,
     HOST_FACTS,
     MANIFEST,
@@ -26,6 +28,7 @@ from loadfleet_agent.pack import pack_run
 from loadfleet_aggregator import bundle as bundle_module
 from loadfleet_aggregator.bundle import BundleError, unpack
 
+from .evaluation.files import EVALUATION, with_evaluation
 from .helpers import (
     HostRun,
     edit_json,
@@ -314,6 +317,104 @@ class TestReadBundle:
         bundle = host_a.read(tmp_path)
         assert (bundle.status, bundle.plan, bundle.facts, bundle.result) == (None,) * 4
         assert bundle.problems == ()
+
+
+class TestEvaluation:
+    @pytest.fixture
+    def run(self, host_c: HostRun, tmp_path: Path) -> HostRun:
+        return with_evaluation(host_c, tmp_path / "host-c")
+
+    @staticmethod
+    def forge(run: HostRun, change: Callable[[Any], None]) -> tuple[str, ...]:
+        """The problems of a run whose evaluation was changed in its result, and sealed again."""
+        edit_json(run.folder / RESULT, lambda result: change(result["evaluations"][0]))
+        reseal(run.folder)
+        return run.read(run.folder).problems
+
+    def test_is_no_problem_as_it_should_be(self, run: HostRun) -> None:
+        bundle = run.read(run.folder)
+        assert bundle.problems == ()
+        assert bundle.result is not None
+        assert [item.name for item in bundle.result.evaluations] == [EVALUATION]
+
+    def test_is_missed_in_a_complete_result(self, run: HostRun) -> None:
+        edit_json(run.folder / RESULT, lambda result: result.update(evaluations=[]))
+        reseal(run.folder)
+        assert run.read(run.folder).problems == (
+            f"{RESULT}: its evaluations are not the planned ones",
+        )
+
+    def test_may_be_missing_in_a_result_that_is_not_complete(self, run: HostRun) -> None:
+        edit_json(run.folder / RESULT, lambda r: r.update(evaluations=[], outcome="stopped"))
+        reseal(run.folder)
+        assert run.read(run.folder).problems == ()
+
+    def test_is_of_the_plan_whatever_came_of_the_run(self, run: HostRun) -> None:
+        def change(result: Any) -> None:
+            result["outcome"] = "stopped"
+            other = {"task": "mmlu_llama", "name": "evaluation-mmlu_llama", "files": {}}
+            result["evaluations"][0] |= other
+
+        edit_json(run.folder / RESULT, change)
+        reseal(run.folder)
+        assert run.read(run.folder).problems == (
+            "evaluation-mmlu_llama: not planned for this host",
+        )
+
+    def test_is_of_the_plan_of_its_result(self, run: HostRun) -> None:
+        assert self.forge(run, lambda item: item.update(plan_hash=OTHER_HASH)) == (
+            f"{EVALUATION}: of another plan than its result",
+        )
+
+    def test_is_of_the_shard_that_was_planned(self, run: HostRun) -> None:
+        assert self.forge(run, lambda item: item.update(shard={"index": 1, "of": 2})) == (
+            f"{EVALUATION}: of shard 2 of 2, planned was 1 of 1",
+        )
+
+    def test_is_of_the_shard_that_the_controller_planned(
+        self, host_c: HostRun, tmp_path: Path
+    ) -> None:
+        """Two hosts of one plan differ in nothing else, their hashes neither."""
+        first, second = (
+            with_evaluation(host_c, tmp_path / f"{index}", Shard(index=index, of=2))
+            for index in range(2)
+        )
+        hashes = {"run_id": "run-1", "host": "host-c", "plan_hash": first.plan.plan_hash}
+        for planned, problems in (
+            (second.plan, ()),
+            (first.plan, (f"{EVALUATION}: of shard 2 of 2, planned was 1 of 2",)),
+        ):
+            found = bundle_module.read_bundle(second.folder, planned=planned, **hashes)
+            assert found.problems == problems
+
+    def test_has_the_files_that_it_ended_with(self, run: HostRun) -> None:
+        assert self.forge(run, lambda item: item["files"].update({ANSWERS: OTHER_HASH})) == (
+            f"{PHASES}/{EVALUATION}/{ANSWERS}: not as it was when the evaluation ended",
+        )
+
+    @pytest.mark.parametrize("key", ["micro", "macro", "correct", "macro_interval"])
+    def test_has_the_score_of_its_subjects(self, run: HostRun, key: str) -> None:
+        def change(item: Any) -> None:
+            value = {"low": 0, "high": 100} if key == "macro_interval" else item["score"][key] + 1
+            item["score"][key] = value
+
+        assert self.forge(run, change) == (f"{EVALUATION}: its score is not that of its subjects",)
+
+    def test_has_a_score_at_all(self, run: HostRun) -> None:
+        assert self.forge(run, lambda item: item.update(score=None)) == (
+            f"{EVALUATION}: its score is not that of its subjects",
+        )
+
+    def test_has_subjects_where_it_is_of_mmlu(self, run: HostRun) -> None:
+        assert self.forge(run, lambda item: item.update(score=None, subjects=[])) == (
+            f"{EVALUATION}: no subject was asked of",
+        )
+
+    def test_bears_the_last_digits_of_another_python(self, run: HostRun) -> None:
+        def change(item: Any) -> None:
+            item["score"]["macro_interval"]["low"] *= 1 + 1e-14
+
+        assert self.forge(run, change) == ()
 
 
 def member(name: str, content: bytes = b"content", **changes: Any) -> tuple[tarfile.TarInfo, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loadfleet_agent.contract.run_folder import ENGINE_LOAD, PHASES, SAMPLES
+from loadfleet_agent.contract.evaluation import Shard
+from loadfleet_agent.contract.run_folder import (
+    ANSWERS,
+    ENGINE_LOAD,
+    PHASES,
+    RESULT,
+    SAMPLES,
+    file_sha256,
+)
 from loadfleet_aggregator.fleet.record import CONTROLLER, HOSTS
 from loadfleet_aggregator.report.build import build_report
 from loadfleet_aggregator.report.model import FleetReport, HostReport, PhaseReport
+from loadfleet_aggregator.verdict import VerdictKind
 
-from ..helpers import make_note, rehash_phases, reseal
+from ..evaluation.files import EVALUATION, with_evaluation, written
+from ..helpers import HostRun, edit_json, make_note, make_run, rehash_phases, reseal
 
 CHANGED = "server-performance"
 
@@ -157,3 +168,71 @@ def test_a_clock_that_the_controller_measured_is_put_right(fleet: Path) -> None:
     assert plain.axis is not None
     assert (plain.axis.start_utc - report.axis.start_utc).total_seconds() == 3600
     assert host_of(report).timeline == host_of(plain).timeline
+
+
+class TestEvaluation:
+    @pytest.fixture
+    def evaluated(self, host_b: HostRun, host_c: HostRun, tmp_path: Path) -> Path:
+        """host-c was asked MMLU, host-b was not."""
+        run = with_evaluation(host_c, tmp_path / "host-c")
+        return make_run(tmp_path / "results", [host_b, run])
+
+    def test_is_in_the_report(self, evaluated: Path) -> None:
+        report = build_report(evaluated)
+        assert host_of(report, "host-c").verdict.kind is VerdictKind.OK
+        (item,) = report.evaluations
+        assert [part.host for part in item.hosts] == ["host-c"]
+        assert [(one.answer, one.response) for one in item.wrong] == [
+            ("", "no idea"),
+            ("D", "So it is D"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda path: written(path, "ABCDDBCD"), "4 of 4 right in its answers, 3 of 4 in its"),
+            (cut, "not a Parquet file"),
+            (lambda path: path.unlink(), "No such file"),
+            (lambda path: spoil_text(path, "subject"), "Invalid UTF8"),
+            (lambda path: spoil_text(path, "prompt"), "Invalid UTF8"),
+        ],
+        ids=["other answers", "cut", "missing", "a subject of bytes", "a prompt of bytes"],
+    )
+    def test_that_its_answers_refute_fails_its_host_and_no_other(
+        self, evaluated: Path, change: Callable[[Path], object], words: str
+    ) -> None:
+        folder = evaluated / HOSTS / "host-c"
+        path = folder / PHASES / EVALUATION / ANSWERS
+        change(path)
+        files = {ANSWERS: file_sha256(path)} if path.exists() else {}
+        edit_json(folder / RESULT, lambda r: r["evaluations"][0].update(files=files))
+        reseal(folder)
+        report = build_report(evaluated)
+        host = host_of(report, "host-c")
+        assert host.verdict.kind is VerdictKind.FAILED
+        assert f"{EVALUATION}: {ANSWERS}: " in host.verdict.reason
+        assert words in host.verdict.reason
+        assert host.verdict.reason.isprintable()
+        assert (host.phases, report.evaluations) == ((), ())
+        assert host_of(report, "host-b").verdict.kind is VerdictKind.OK
+
+    def test_of_a_shard_that_was_not_planned_fails_its_host(
+        self, host_c: HostRun, tmp_path: Path
+    ) -> None:
+        """The controller's plan counts, not the one that the host sent."""
+        run = with_evaluation(host_c, tmp_path / "host-c", Shard(index=0, of=2))
+        other = with_evaluation(host_c, tmp_path / "other", Shard(index=1, of=2))
+        fleet = make_run(tmp_path / "results", [run])
+        assert host_of(build_report(fleet), "host-c").verdict.kind is VerdictKind.OK
+        shutil.rmtree(fleet / HOSTS / "host-c")
+        other.copy_to(fleet / HOSTS / "host-c")
+        verdict = host_of(build_report(fleet), "host-c").verdict
+        assert verdict.kind is VerdictKind.FAILED
+        assert "of shard 2 of 2, planned was 1 of 2" in verdict.reason
+
+
+def spoil_text(path: Path, name: str) -> None:
+    """A column of texts whose bytes are none."""
+    table = pq.read_table(path)
+    bad = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(table.schema.get_field_index(name), name, bad), path)
