@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from loadfleet_agent.contract.files import open_plain
 
-from .parquet_pages import PageError, pages
+from .parquet_headers import MAX_FOOTER_BYTES, RowGroup, read_pages, read_row_groups
 from .text.listing import shortened
 from .text.terminal import printable
 
@@ -22,7 +22,6 @@ SPARE_BYTES = 1 << 20
 MAX_ROW_GROUPS = 4096
 MAX_PAGES = 100_000
 """Of a column; pyarrow begins one after a MiB or 20,000 rows."""
-MAX_DESCRIPTION_BYTES = 1 << 20
 MAX_DESCRIPTION_ITEMS = 100_000
 
 
@@ -54,8 +53,8 @@ def read_table(
 ) -> pa.Table:
     """These columns of a file that is to have ``rows`` rows, all values valid: text is UTF-8.
 
-    Size, row count and types are looked at first, then every page header of the columns, so that
-    the number of rows bounds the memory. Text comes as a dictionary, each one once. No value is
+    Size, row count, types and every page header of the columns are looked at first, so that the
+    number of rows bounds the memory. Text comes as a dictionary, each one once. No value is
     missing but in ``nullable``. Raises ParquetError.
     """
     import pyarrow as pa
@@ -82,35 +81,35 @@ def _read(path: Path, layout: Layout, rows: int, columns: Sequence[str]) -> pa.T
         size = os.fstat(stream.fileno()).st_size
         if size > rows * layout.row_bytes * 2 + SPARE_BYTES:
             raise ParquetError(f"{size} bytes: too large for {rows} samples")
+        groups = read_row_groups(stream, size)
+        _require_rows(groups, layout, rows)
+        for index, name in enumerate(layout.columns):
+            if name in columns:
+                _require_small_pages(stream, groups, index, layout)
         described = pq.ParquetFile(
             stream,
-            thrift_string_size_limit=MAX_DESCRIPTION_BYTES,
+            thrift_string_size_limit=MAX_FOOTER_BYTES,
             thrift_container_size_limit=MAX_DESCRIPTION_ITEMS,
         )
-        metadata, schema = described.metadata, described.schema
-        _require_bounded(metadata, layout, rows)
         # An element of a list has had two names.
         found = [
             (f.name, str(f.type).replace("item: ", "element: ")) for f in described.schema_arrow
         ]
         if found != list(layout.columns.items()):
             raise ParquetError(f"its columns are not those of {layout.name}")
-        leaves = [schema.column(index) for index in range(metadata.num_columns)]
-        for index, leaf in enumerate(leaves):
-            if leaf.path.partition(".")[0] in columns:
-                _require_small_pages(stream, metadata, index, layout)
+        leaves = [described.schema.column(index) for index in range(len(layout.columns))]
         file = pq.ParquetFile(
             stream,
-            metadata=metadata,
+            metadata=described.metadata,
             # One long text in a dictionary, written out for every row, would fill the memory.
             read_dictionary=[x.path for x in leaves if x.physical_type == "BYTE_ARRAY"],
         )
         # Group by group, for lists of dictionaries cannot be read over several.
-        groups = [
+        tables = [
             file.read_row_group(index, columns=list(columns), use_threads=False)
-            for index in range(metadata.num_row_groups)
+            for index in range(len(groups))
         ]
-    table = pa.concat_tables(groups)
+    table = pa.concat_tables(tables)
     table.validate(full=True)
     for name in columns:
         if _text_bytes(table.column(name)) > rows * layout.row_bytes + SPARE_BYTES:
@@ -118,51 +117,40 @@ def _read(path: Path, layout: Layout, rows: int, columns: Sequence[str]) -> pa.T
     return table
 
 
-def _require_bounded(metadata: Any, layout: Layout, rows: int) -> None:
-    if metadata.num_rows != rows:
-        raise ParquetError(f"{metadata.num_rows} rows, but the run had {rows} samples")
-    if metadata.num_row_groups > MAX_ROW_GROUPS or metadata.num_columns != len(layout.columns):
-        raise ParquetError("too many row groups, or not its columns")
-    counted = 0
-    for group_index in range(metadata.num_row_groups):
-        group = metadata.row_group(group_index)
-        if not 0 <= group.num_rows <= rows:
-            raise ParquetError("a row group of a senseless number of rows")
-        counted += group.num_rows
-        for column_index in range(group.num_columns):
-            column = group.column(column_index)
+def _require_rows(groups: Sequence[RowGroup], layout: Layout, rows: int) -> None:
+    found = sum(group.rows for group in groups)
+    if found != rows or any(group.rows < 0 for group in groups):
+        raise ParquetError(f"{found} rows, but the run had {rows} samples")
+    if len(groups) > MAX_ROW_GROUPS:
+        raise ParquetError("too many row groups")
+    for group in groups:
+        if len(group.chunks) != len(layout.columns):
+            raise ParquetError(f"its columns are not those of {layout.name}")
+        for chunk, kind in zip(group.chunks, layout.columns.values(), strict=True):
             # A list has as many values as all its rows together.
-            rows_of_it = "." in column.path_in_schema or column.num_values == group.num_rows
-            if column.compression not in layout.compressions or not rows_of_it:
+            rows_of_it = kind.startswith("list<") or chunk.values == group.rows
+            if chunk.compression not in layout.compressions or not rows_of_it:
                 raise ParquetError("a column is compressed otherwise, or has other rows")
-    if counted != rows:
-        raise ParquetError("its row groups do not add up to its rows")
 
 
-def _require_small_pages(stream: BinaryIO, metadata: Any, index: int, layout: Layout) -> None:
+def _require_small_pages(
+    stream: BinaryIO, groups: Sequence[RowGroup], index: int, layout: Layout
+) -> None:
     """One column's pages over all row groups: as many values as described, and not too large."""
-    rows = metadata.num_rows
-    most_bytes = rows * layout.row_bytes + SPARE_BYTES
+    rows = sum(group.rows for group in groups)
     size, values, count = 0, 0, 0
-    for group_index in range(metadata.num_row_groups):
-        column = metadata.row_group(group_index).column(index)
-        start, first = column.data_page_offset, column.dictionary_page_offset
-        if first is not None and 0 < first < start:
-            start = first
-        in_group = 0
-        try:
-            for page in pages(stream, start, column.total_compressed_size):
-                size, count = size + page.size_bytes, count + 1
-                if page.dictionary and page.values > column.num_values:
-                    raise ParquetError("a dictionary of more values than its column")
-                if size > most_bytes or count > MAX_PAGES:
-                    raise ParquetError("a column that is too large for its rows")
-                in_group += 0 if page.dictionary else page.values
-        except PageError as error:
-            raise ParquetError(str(error)) from error
-        if in_group != column.num_values:
+    for chunk in (group.chunks[index] for group in groups):
+        in_chunk = 0
+        for page in read_pages(stream, chunk):
+            size, count = size + page.size_bytes, count + 1
+            if size > rows * layout.row_bytes + SPARE_BYTES or count > MAX_PAGES:
+                raise ParquetError("a column that is too large for its rows")
+            if page.dictionary and page.values > chunk.values:
+                raise ParquetError("a dictionary of more values than its column")
+            in_chunk += 0 if page.dictionary else page.values
+        if in_chunk != chunk.values:
             raise ParquetError("a column whose pages have other values than are described")
-        values += in_group
+        values += in_chunk
     if values > rows * max(1, layout.list_values):
         raise ParquetError("a column of lists with too many values for its rows")
 

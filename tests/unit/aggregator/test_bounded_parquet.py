@@ -120,6 +120,21 @@ def test_it_is_refused_too_where_the_file_describes_itself_as_small(tmp_path: Pa
     )
 
 
+def test_no_byte_of_the_description_ends_the_process(tmp_path: Path) -> None:
+    """pyarrow does not catch what its C++ throws of some: a codec that there is none, for one."""
+    path = write(tmp_path / "f", {})
+    data = path.read_bytes()
+    refusals = 0
+    for place in range(len(data) - _description(data), len(data)):
+        for byte in (0x00, 0x7F, 0xFF):
+            path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
+            try:
+                read_table(path, LAYOUT, ROWS, ["text", "numbers"])
+            except ParquetError:
+                refusals += 1
+    assert refusals > 100
+
+
 def _description(data: bytes) -> int:
     return int.from_bytes(data[-8:-4], "little") + 8
 
