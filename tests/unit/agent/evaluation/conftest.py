@@ -19,16 +19,15 @@ def torch_for_transformers(torch_beside_ansible: None) -> None:
 def evaluation_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the questions of seed 0. What datasets makes of them stays there too."""
     home = tmp_path_factory.mktemp("evaluation-home")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in offline_environment(home).items():
-            patch.setenv(name, value)
-        # The libraries read these as they are imported; other tests have a hub of their own.
-        import datasets
-        import lm_eval.tasks  # noqa: F401
-
-        find_mmlu(SyntheticMmlu(), home)
-    assert datasets.config.HF_HUB_OFFLINE
+    find_mmlu(SyntheticMmlu(), home)
     return home
+
+
+@pytest.fixture(autouse=True)
+def offline(evaluation_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here alone: tests of other folders have a hub of their own."""
+    for name, value in offline_environment(evaluation_home).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")
