@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -78,13 +78,18 @@ def read_record(folder: Path) -> RunRecord:
         raise InventoryError(f"{folder / RUN_RECORD}: not a run record of this version") from error
 
 
+def read_plan(folder: Path, host: str) -> RunPlan | None:
+    """The plan that was made for a host; None if there is none that can be read."""
+    try:
+        return RunPlan.model_validate_json((folder / PLANS / f"{host}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
 def read_plans(folder: Path) -> dict[str, RunPlan]:
     """Host to the plan that a run has for it; what cannot be read is left out."""
-    found = {}
-    for path in sorted((folder / PLANS).glob("*.json")):
-        with suppress(OSError, ValidationError):
-            found[path.stem] = RunPlan.model_validate_json(path.read_bytes())
-    return found
+    hosts = sorted(path.stem for path in (folder / PLANS).glob("*.json"))
+    return {host: plan for host in hosts if (plan := read_plan(folder, host)) is not None}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -167,7 +172,7 @@ def _require_same_plans(
         before = earlier.hosts.get(host.name)
         if before is None or before.plan_hash is None:
             continue
-        differing = _differing_keys(folder / PLANS / f"{host.name}.json", host.plan)
+        differing = _differing_keys(folder, host)
         if before.plan_hash == host.plan.plan_hash and differing != "sync_start":
             continue
         raise InventoryError(
@@ -182,12 +187,9 @@ def _require_same_plans(
         )
 
 
-def _differing_keys(path: Path, plan: RunPlan) -> str:
-    try:
-        before = RunPlan.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return "its whole plan"
-    return ", ".join(differing_keys(before, plan))
+def _differing_keys(folder: Path, host: PlannedHost) -> str:
+    before = read_plan(folder, host.name)
+    return "its whole plan" if before is None else ", ".join(differing_keys(before, host.plan))
 
 
 @contextmanager

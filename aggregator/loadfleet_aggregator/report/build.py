@@ -11,7 +11,7 @@ from loadfleet_agent.contract.plan import RunPlan
 
 from ..evaluation.fleet import ToldEvaluation, fleet_evaluations, missed_by
 from ..fleet.prices import Prices
-from ..fleet.record import HostRecord, RunRecord, read_record
+from ..fleet.record import HostRecord, RunRecord, read_plan, read_record
 from ..samples.agreement import AnswerStore, Book, find_agreements
 from ..samples.model import Agreement
 from ..scaling.fill import Work, with_joint
@@ -25,7 +25,7 @@ from ..verdict import Verdict, VerdictKind
 from .accuracy import pooled_accuracy
 from .definitions import definitions
 from .groups import host_groups, hosts_that_share
-from .host import HostReading, read_plan
+from .host import HostReading
 from .model import Coverage, FleetReport, HostReport, ScenarioReport
 from .read_hosts import read_hosts
 from .scenarios import scenario_reports
@@ -119,7 +119,7 @@ def _gather(readings: Iterable[HostReading]) -> _Fleet:
 
 
 def _judged(host: HostReport, missed: list[str]) -> HostReport:
-    """The host with what its group's evaluations say of its speed."""
+    """The host with what its evaluations say of its speed."""
     if not missed:
         return host
     verdict = host.verdict

@@ -31,7 +31,7 @@ from ..evaluation.read import read_answers
 from ..fleet.clock import ClockReading
 from ..fleet.common_start import read_start
 from ..fleet.prices import Prices
-from ..fleet.record import CONTROLLER, HOSTS, PLANS, ControllerNote, HostRecord
+from ..fleet.record import CONTROLLER, HOSTS, ControllerNote, HostRecord, read_plan
 from ..samples.answers import Answers, answers_by_sample
 from ..samples.check import contradictions
 from ..samples.latency import disagreements, latency_curves
@@ -174,14 +174,6 @@ def read_host(task: HostTask) -> HostReading:
         },
         evaluations=evaluations,
     )
-
-
-def read_plan(folder: Path, name: str) -> RunPlan | None:
-    """The plan that was made for a host; None if there is none that can be read."""
-    try:
-        return RunPlan.model_validate_json((folder / PLANS / f"{name}.json").read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 def _bundle(task: HostTask, plan: RunPlan | None) -> Bundle | None:
