@@ -13,7 +13,7 @@ from ..contract.benchmark import Suite
 from ..contract.dataset import CNN_DAILYMAIL_COMMIT, RebuiltDataset
 from ..contract.evaluation import MMLU_COMMIT, MMLU_REPO, HubMmlu
 from .exit import guarded, refuse
-from .options import DEFAULT_HOME, Home, Json
+from .options import DEFAULT_HOME, Home, Json, TokenFile
 from .output import tell
 
 app = typer.Typer()
@@ -52,9 +52,7 @@ def download_dataset(
     endpoint: Annotated[
         str | None, typer.Option(help="A mirror of MLCommons' storage, or of the hub.")
     ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File that holds a token for the hub, if it asks for one.")
-    ] = None,
+    token_file: TokenFile = None,
     home: Home = DEFAULT_HOME,
     json_: Json = False,
 ) -> None:

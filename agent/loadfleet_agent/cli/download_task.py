@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..contract.evaluation import MmluTask
 from .exit import guarded, refuse
-from .options import DEFAULT_HOME, Home, Json
+from .options import DEFAULT_HOME, Home, Json, TokenFile
 
 app = typer.Typer()
 
@@ -23,9 +22,7 @@ def download_task(
     endpoint: Annotated[
         str, typer.Option(envvar="HF_ENDPOINT", help="The hub or a mirror of it.")
     ] = "https://huggingface.co",
-    token_file: Annotated[
-        Path | None, typer.Option(help="File that holds a token for the hub, if it asks for one.")
-    ] = None,
+    token_file: TokenFile = None,
     home: Home = DEFAULT_HOME,
     json_: Json = False,
 ) -> None:

@@ -23,6 +23,9 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="One setting, e.g. --set engine.max_num_seqs=64. Repeatable."),
 ]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="File that holds a token for the hub, if it asks for one.")
+]
 RunId = Annotated[
     str | None, typer.Option("--run-id", help="Default: the run that was started last.")
 ]
